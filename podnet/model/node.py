@@ -1,0 +1,40 @@
+"""A node: what the cluster knows of each machine, and what this machine knows of itself."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+import msgspec
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """One machine of the cluster: its name, its addresses (at most one per family) and its pods' CIDRs."""
+
+    name: str
+    addresses: tuple[IPAddress, ...]
+    pod_cidrs: tuple[IPNetwork, ...]
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the node's address of IP `version` 4 or 6."""
+        return next((a for a in self.addresses if a.version == version), None)
+
+
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What this machine knows of itself when a plan is made: observed, never configured twice.
+
+    `uplink` is the link towards other nodes, `mtu` that link's; `addresses` the node's own on it; `boot_id` this
+    boot's (leases of another are void); `ra_links` the links that keep a default route learned by router
+    advertisement and so need accept_ra=2 before forwarding.
+    """
+
+    name: str
+    boot_id: str
+    uplink: str = ""
+    mtu: int = 1500
+    addresses: tuple[IPAddress, ...] = ()
+    ra_links: tuple[str, ...] = ()
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the node's address of IP `version` 4 or 6."""
+        return next((a for a in self.addresses if a.version == version), None)
