@@ -1,0 +1,73 @@
+# podnet's tasks. `make demo` and `make test` do all set-up on a fresh Debian 12 machine, as root.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export PATH := $(PATH):/usr/sbin:/sbin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+# What has to be there, and the Debian package that brings it: a command on PATH or a file.
+DEMO_NEEDS := cc=gcc /usr/include/*/sys/un.h=libc6-dev ip=iproute2 tc=iproute2 nft=nftables sysctl=procps \
+	ping=iputils-ping modprobe=kmod mount=mount unshare=util-linux
+TEST_NEEDS := $(DEMO_NEEDS) iptables=iptables conntrack=conntrack iperf3=iperf3 tcpdump=tcpdump \
+	/usr/lib/cni/bridge=containernetworking-plugins
+
+on_path = $(firstword $(wildcard $(if $(filter /%,$(1)),$(1),$(addsuffix /$(1),$(subst :, ,$(PATH))))))
+missing = $(sort $(foreach need,$(1),$(if $(call on_path,$(firstword $(subst =, ,$(need)))),,$(lastword $(subst =, ,$(need))))))
+
+# The Python that makes the environment: 3.11 or later, with venv and ensurepip (Debian packages these apart).
+PYTHON_MISSING = $(if $(wildcard $(BIN)/pip),,$(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv))
+
+# $(call apt,PACKAGES) installs them; nothing happens when there are none.
+define apt
+$(if $(strip $(1)),apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1))
+endef
+
+.PHONY: help demo test check bench clean demo-packages test-packages
+
+help: ## these lines
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(VENV)/.installed ## three nodes with pods on this machine, every pod reaching every pod
+	$(BIN)/podnet lab demo
+
+test: $(VENV)/.installed-for-tests check ## all tests, those that talk to the kernel too
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python .ci/branches.py
+
+check: $(VENV)/.installed-for-tests ## linters, types, layers, docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet tests
+
+bench: $(VENV)/.installed-for-tests ## ADD and DEL beside the reference plugins; writes docs/BENCH.md
+	$(BIN)/python bench/run.py
+
+clean: ## what was built here, the environment too
+	rm -rf $(VENV) build dist podnet/shim/podnet .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find podnet tests bench shim -name __pycache__ -prune -exec rm -rf {} +
+
+demo-packages:
+	@$(call apt,$(call missing,$(DEMO_NEEDS)) $(PYTHON_MISSING))
+
+test-packages:
+	@$(call apt,$(call missing,$(TEST_NEEDS)) $(PYTHON_MISSING))
+
+$(BIN)/pip: | demo-packages
+	$(PYTHON) -c 'import sys; sys.exit("podnet needs Python 3.11 or later; make PYTHON=/path/to/python3 names one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+
+# The stamps: what is installed is older than what describes it only when there is something to do.
+$(VENV)/.installed: pyproject.toml shim/podnet.c shim/build_hook.py | demo-packages $(BIN)/pip
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-for-tests: pyproject.toml shim/podnet.c shim/build_hook.py | test-packages $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/.installed
