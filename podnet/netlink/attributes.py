@@ -13,7 +13,9 @@ over, since kernels of every later version send more of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
+from operator import attrgetter
 from struct import Struct
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -35,7 +37,8 @@ class Kind(NamedTuple, Generic[T]):
 
     `name` identifies the kind to the tests that derive strategies from layouts: ``u8`` … ``u64``, ``s32``, ``be16``,
     ``be32``, ``be64``, ``string``, ``bytes``, ``flag``, ``ip``, ``mac``, ``nested``, ``list``.  `decode` raises
-    `DecodeError` (or `ValueError`, which the layout translates) and nothing else.
+    `DecodeError` (or `ValueError`, which the layout translates) and nothing else.  `whole` is the layout of a complete
+    attribute (header, one scalar, padding) where one struct can write it at once; `encode` alone suffices elsewhere.
     """
 
     name: str
@@ -43,6 +46,27 @@ class Kind(NamedTuple, Generic[T]):
     decode: Callable[[bytes], T]
     nested: bool = False
     inner: Any = None
+    whole: Struct | None = None
+
+    def writer(self, number: int) -> Callable[[T], bytes]:
+        """Return the function that writes a whole attribute of type `number`: header, payload, padding."""
+        encode, pack, padding = self.encode, _HEADER.pack, _PADDING
+        if self.nested:
+            number |= NLA_F_NESTED
+        if self.whole is not None:
+            return partial(self.whole.pack, 4 + struct_size(self.whole), number)
+
+        def write(value: T) -> bytes:
+            payload = encode(value)
+            length = len(payload)
+            return pack(length + 4, number) + payload + padding[length & 3]
+
+        return write
+
+
+def struct_size(whole: Struct) -> int:
+    """Return the bytes of payload in `whole`, the struct of a header and one scalar (its format says: ``=HHB3x``)."""
+    return Struct("=" + whole.format[3]).size
 
 
 def _scalar(name: str, layout: str) -> Kind[int]:
@@ -54,7 +78,8 @@ def _scalar(name: str, layout: str) -> Kind[int]:
         value: int = struct.unpack(payload)[0]
         return value
 
-    return Kind(name, struct.pack, decode)
+    whole = Struct(f"=HH{layout[1]}{-struct.size & 3}x") if layout[0] == "=" else None
+    return Kind(name, struct.pack, decode, whole=whole)
 
 
 u8, u16, u32, u64 = (_scalar(n, f) for n, f in (("u8", "=B"), ("u16", "=H"), ("u32", "=I"), ("u64", "=Q")))
@@ -95,51 +120,68 @@ class Layout(Generic[T]):
     def __init__(self, cls: Callable[..., T], *fields: Field) -> None:
         self.cls = cls
         self.fields = fields
-        self._encoders = tuple(
-            (f.name, f.number | (NLA_F_NESTED if f.kind.nested else 0), f.kind.encode) for f in fields
+        self._writers = tuple(f.kind.writer(f.number) for f in fields)
+        names = [f.name for f in fields]
+        # One C call reads all fields; attrgetter of a single name would return it bare, of none is refused.
+        self._values: Callable[[T], tuple[Any, ...]] = (
+            attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
         )
         self._by_number = {f.number: f for f in fields}
+        self._choices: dict[tuple[str, ...], dict[int, Field]] = {}
 
     def encode(self, value: T) -> bytes:
         """Return the attributes of `value`; fields that are None or False are left out."""
-        parts: list[bytes] = []
-        for name, number, encode in self._encoders:
-            field = getattr(value, name)
-            if field is None or field is False:
-                continue
-            payload = encode(field)
-            length = len(payload)
-            parts += (_HEADER.pack(length + 4, number), payload, _PADDING[length & 3])
-        return b"".join(parts)
+        return b"".join(
+            [
+                write(field)
+                for field, write in zip(self._values(value), self._writers, strict=True)
+                if field is not None and field is not False
+            ]
+        )
 
-    def fields_of(self, data: bytes) -> dict[str, Any]:
-        """Return the decoded fields found in `data`, by name; raise `DecodeError` naming the attribute at fault."""
+    def fields_of(self, data: bytes, only: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the decoded fields found in `data`, by name; raise `DecodeError` naming the attribute at fault.
+
+        With `only`, other fields are passed over undecoded, and the walk ends once all of `only` are found.
+        """
+        wanted = self._choice(only) if only else self._by_number
         found: dict[str, Any] = {}
         for number, payload in attributes(data):
-            field = self._by_number.get(number)
+            field = wanted.get(number)
             if field is None:
                 continue
             try:
                 found[field.name] = field.kind.decode(payload)
             except (DecodeError, ValueError) as error:
                 raise DecodeError(f"{field.name}: {error}") from error
+            if only and len(found) == len(wanted):
+                break
         return found
+
+    def _choice(self, only: tuple[str, ...]) -> dict[int, Field]:
+        chosen = self._choices.get(only)
+        if chosen is None:
+            chosen = self._choices[only] = {f.number: f for f in self.fields if f.name in only}
+        return chosen
 
     def decode(self, data: bytes) -> T:
         """Return the value that `data` encodes."""
         return self.cls(**self.fields_of(data))
 
 
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (type, payload) of each attribute in `data`; raise `DecodeError` with the offset where one is cut short."""
-    offset, end = 0, len(data)
+def attributes(data: bytes, mask: int = NLA_TYPE_MASK) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, payload) of each attribute in `data`; raise `DecodeError` with the offset where one is cut short.
+
+    `mask` is what of the type is given: 0xFFFF keeps the NLA_F_* bits.
+    """
+    offset, end, unpack = 0, len(data), _HEADER.unpack_from
     while offset + 4 <= end:
-        length, number = _HEADER.unpack_from(data, offset)
+        length, number = unpack(data, offset)
         if length < 4 or offset + length > end:  # noqa: PLR2004 - the header itself
             raise DecodeError(
                 f"attribute {number & NLA_TYPE_MASK} at offset {offset}: {length} of {end - offset} bytes"
             )
-        yield number & NLA_TYPE_MASK, data[offset + 4 : offset + length]
+        yield number & mask, data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
 
 

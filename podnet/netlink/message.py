@@ -11,6 +11,7 @@ property tests and the fuzzers find it.
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from struct import Struct
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
@@ -44,21 +45,34 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     HEADER_STRUCT: ClassVar[Struct]
     HEADER_FIELDS: ClassVar[tuple[str, ...]]
     LAYOUT: ClassVar[Layout[Any]]
+    HEADER_VALUES: ClassVar["attrgetter[Any]"]  # subscriptable for type checkers only
+
+    def __init_subclass__(cls) -> None:
+        """Prepare the one call that reads all of `HEADER_FIELDS`."""
+        super().__init_subclass__()
+        names = getattr(cls, "HEADER_FIELDS", ())
+        if len(names) == 1:
+            raise TypeError(f"{cls.__name__}: a header of one field is read bare by attrgetter; name its padding too")
+        if names:
+            cls.HEADER_VALUES = attrgetter(*names)
 
     def encode(self) -> bytes:
         """Return the payload that follows struct nlmsghdr."""
-        fixed = self.HEADER_STRUCT.pack(*[getattr(self, name) for name in self.HEADER_FIELDS])
-        return fixed + self.LAYOUT.encode(self)
+        return self.HEADER_STRUCT.pack(*self.HEADER_VALUES(self)) + self.LAYOUT.encode(self)
 
     @classmethod
-    def decode(cls, payload: bytes) -> Self:
-        """Return the message that `payload` is; raise `DecodeError` that names this class and the attribute."""
+    def decode(cls, payload: bytes, only: tuple[str, ...] = ()) -> Self:
+        """Return the message that `payload` is; raise `DecodeError` that names this class and the attribute.
+
+        With `only`, the attributes named are decoded and the others keep their defaults: several times cheaper for
+        a long dump of which few fields matter.  The header's fields are always there.
+        """
         size = cls.HEADER_STRUCT.size
         if len(payload) < size:
             raise DecodeError(f"{cls.__name__}: {len(payload)} bytes, header needs {size}")
         fields = dict(zip(cls.HEADER_FIELDS, cls.HEADER_STRUCT.unpack_from(payload), strict=True))
         try:
-            fields.update(cls.LAYOUT.fields_of(payload[size:]))
+            fields.update(cls.LAYOUT.fields_of(payload[size:], only))
             return cls(**fields)
         except DecodeError as error:
             raise DecodeError(f"{cls.__name__}: {error}") from error
