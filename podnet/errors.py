@@ -123,7 +123,7 @@ class KernelError(EnvironmentFault):
         self.extack = extack
         told = f" ({extack})" if extack else ""
         remedy = f"; {hint}" if hint else ""
-        super().__init__(f"{step}: {_errno_text(errno)}{told}{remedy}", extack)
+        super().__init__(f"{step}: {errno_text(errno)}{told}{remedy}", extack)
 
 
 class StateError(EnvironmentFault):
@@ -157,8 +157,8 @@ class DecodeError(PodnetError):
 _ABSTRACT = frozenset({PodnetError, RequestError, EnvironmentFault, Unavailable})
 
 
-def _errno_text(number: int) -> str:
-    """Return `EEXIST File exists` for 17; both words help a search."""
+def errno_text(number: int) -> str:
+    """Return ``EEXIST File exists`` for 17; both words help a search."""
     import errno  # noqa: PLC0415 - only errors need it
     from os import strerror  # noqa: PLC0415
 

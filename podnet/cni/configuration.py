@@ -1,0 +1,326 @@
+"""The network configuration: from a plugin's JSON to `model.Network`, over the node's own defaults, and back to a file.
+
+=========================== =========================================================================================
+``datapath``, ``bridge``    how pods are attached: ``ptp`` or ``bridge``, and the bridge's name
+``mtu``                     of pods' links; 0 or left out: the node's
+``masquerade``, ``ipMasq``  whether traffic that leaves the cluster takes the node's address
+``nonMasqueradeCIDRs``      destinations that see the pod's own address all the same
+``hairpin``, ``hairpinMode`` whether a pod may reach itself through its own service or host port
+``isDefaultGateway``        true: a default route per family is added to ``ipam.routes`` where those have none
+``dns``                     handed through to the result
+``ipam.ranges``             range sets in host-local's shape; ``ipam.subnet`` and its kin: one more set before them
+``ipam.routes``             routes for pods; left out: a default route per family
+``ipam.quarantine``         seconds before a released address is given again
+``runtimeConfig.ipRanges``  range sets before all others; ``ips`` asks for addresses, ``dns`` replaces ``dns``
+``args.cni.ips``            asks for addresses
+=========================== =========================================================================================
+
+What is left out comes from the defaults.  Of ``runtimeConfig`` other capabilities are handed on unread.
+"""
+
+from math import isfinite
+
+import msgspec
+
+from podnet.cni.document import (
+    Document,
+    Identity,
+    IpamEntry,
+    ListFile,
+    PluginType,
+    RangeEntry,
+    RouteEntry,
+    decode,
+    decode_as,
+    stated_version,
+)
+from podnet.cni.names import check_link_name, check_network_name
+from podnet.cni.ranges import IPAddress, IPNetwork, address, limited, network, range_sets
+from podnet.cni.versions import INSTALLED, UNSTATED, VERSIONS, ordinal, select, supported
+from podnet.errors import IncompatibleVersion, InvalidConfiguration, RequestError, UnsupportedField
+from podnet.model import DNS, Network, PodRoute, Range
+from podnet.model.network import Datapath
+
+PLUGIN = "podnet"
+
+_DATAPATHS: dict[str, Datapath] = {"ptp": "ptp", "bridge": "bridge"}
+_MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, RFC 8200: what a link must carry
+_MTU_MOST = 65535  # the kernel's ETH_MAX_MTU
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One plugin's configuration as a runtime sends it, checked.
+
+    `addresses` are those the configuration asks for (``args.cni.ips``, ``runtimeConfig.ips``).  `capabilities` are the
+    names the administrator declared.  `prev_result` is JSON still, empty where there is none.
+    """
+
+    cni_version: str
+    network: Network
+    addresses: tuple[IPAddress, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    prev_result: bytes = b""
+
+
+_recent: dict[bytes, tuple[Network, Configuration]] = {}
+_RECENT = 64  # configurations: a node has one or two, each with a few forms
+_RECENT_BYTES = 4096  # longer ones are parsed every time
+
+
+def parse(stdin: bytes, defaults: Network) -> Configuration:
+    """Return the configuration in `stdin`, over the node's `defaults`.
+
+    Raise IncompatibleVersion, DecodingFailure, UnsupportedField or InvalidConfiguration.  Runtimes send the same bytes
+    for every pod, so what was parsed last is remembered.
+    """
+    known = _recent.get(stdin)
+    if known is not None and known[0] is defaults:
+        return known[1]
+    try:
+        document = decode(stdin)
+    except RequestError:
+        # A version from after podnet's time may well have keys podnet does not know: say the cause, not the symptom.
+        check_version(stated_version(stdin))
+        raise
+    configuration = _configuration(document, defaults)
+    if len(stdin) <= _RECENT_BYTES:
+        while len(_recent) >= _RECENT:
+            _recent.pop(next(iter(_recent)), None)
+        _recent[stdin] = (defaults, configuration)
+    return configuration
+
+
+def parse_leniently(stdin: bytes, defaults: Network) -> Configuration:
+    """Return what DEL needs: the whole configuration where it is good, else its name over the `defaults`.
+
+    A configuration that was changed for the worse since ADD must not keep a pod from being removed.  Raise
+    DecodingFailure where `stdin` is no JSON, InvalidConfiguration where it has no usable name.
+    """
+    try:
+        return parse(stdin, defaults)
+    except RequestError:
+        identity = decode_as(stdin, Identity)
+        version = identity.cni_version or UNSTATED
+        return Configuration(
+            cni_version=version if supported(version) else VERSIONS[-1],
+            network=msgspec.structs.replace(defaults, name=check_network_name(identity.name)),
+        )
+
+
+def check_version(version: str | None) -> str:
+    """Return the version a configuration states, or what "" means; raise IncompatibleVersion (None: it is no text)."""
+    if version is None or supported(version):
+        return version or UNSTATED
+    if not version:
+        return UNSTATED
+    raise IncompatibleVersion(
+        f"cniVersion {version[:80]!r} is none that podnet speaks: write {VERSIONS[-1]} or lower",
+        f"supported: {', '.join(VERSIONS)}",
+    )
+
+
+def load(document: bytes, defaults: Network) -> Network:
+    """Return the network of a whole ``.conf`` or ``.conflist`` file, over the node's `defaults`.
+
+    Raise as `parse` does, and InvalidConfiguration where no plugin of a list is podnet.
+    """
+    outer = decode_as(document, ListFile)
+    if outer.plugins is None:
+        return parse(document, defaults).network
+    version = select(outer.cni_version or "", tuple(outer.cni_versions or ()))
+    if version is None:
+        check_version(outer.cni_version or "")
+    types = []
+    for plugin in outer.plugins:
+        kind = decode_as(bytes(plugin), PluginType).type
+        if kind == PLUGIN:
+            return parse(_derive(bytes(plugin), outer.name, version or ""), defaults).network
+        types.append(kind)
+    raise InvalidConfiguration(
+        f"the list has no plugin of type {PLUGIN!r}: its plugins are {', '.join(types) or 'none'}",
+    )
+
+
+def _derive(plugin: bytes, name: str | None, version: str) -> bytes:
+    """Return a plugin's configuration as the runtime would send it (SPEC.md, "Deriving request configuration")."""
+    derived = decode_as(plugin, dict[str, msgspec.Raw])
+    derived["name"] = msgspec.Raw(msgspec.json.encode(name))
+    derived["cniVersion"] = msgspec.Raw(msgspec.json.encode(version))
+    return msgspec.json.encode(derived)
+
+
+def render_conflist(name: str, plugin: dict[str, object] | None = None) -> bytes:
+    """Return the ``.conflist`` file podnet installs for the network `name`; `plugin` holds keys besides ``type``."""
+    document = {
+        "cniVersion": INSTALLED,
+        "cniVersions": [version for version in VERSIONS if ordinal(version) >= ordinal("0.3.1")],
+        "name": check_network_name(name),
+        "plugins": [{"type": PLUGIN, **(plugin or {})}],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _configuration(document: Document, defaults: Network) -> Configuration:
+    version = check_version(document.cni_version or "")
+    name = check_network_name(document.name)
+    requested: list[str] = []
+    if document.args and document.args.cni and document.args.cni.ips:
+        requested += limited(document.args.cni.ips, "args.cni.ips")
+    if document.runtime_config and document.runtime_config.ips:
+        requested += limited(document.runtime_config.ips, "runtimeConfig.ips")
+    previous = bytes(document.prev_result)
+    return Configuration(
+        cni_version=version,
+        network=_network(document, name, defaults),
+        addresses=tuple(dict.fromkeys([requested_address(text, "an address asked for") for text in requested])),
+        capabilities=frozenset([key for key, on in (document.capabilities or {}).items() if on]),
+        prev_result=b"" if previous == b"null" else previous,
+    )
+
+
+def requested_address(text: str, where: str) -> IPAddress:
+    """Return an address asked for, as ``10.1.2.3`` or ``10.1.2.3/24``: its range says the prefix length."""
+    return address(text.partition("/")[0], where)
+
+
+def _network(document: Document, name: str, defaults: Network) -> Network:
+    """Merge the configuration over the `defaults`, and check what only shows together."""
+    ipam = document.ipam or IpamEntry()
+    if ipam.type not in (None, "", PLUGIN):
+        raise UnsupportedField(
+            f"network configuration: ipam.type {ipam.type[:80]!r} is not {PLUGIN!r}: "
+            "podnet does not delegate address management to other plugins yet; leave the key out"
+        )
+    ranges = _ranges(document, ipam) or defaults.ranges
+    if not ranges:
+        raise InvalidConfiguration(
+            f"network {name!r} has no address ranges: give ipam.subnet or ipam.ranges, "
+            "or pod-cidrs in the node's nodes.yaml"
+        )
+    merged = Network(
+        name=name,
+        datapath=_datapath(document.datapath, defaults),
+        bridge=defaults.bridge if document.bridge is None else check_link_name(document.bridge, "bridge"),
+        mtu=defaults.mtu if document.mtu is None else document.mtu,
+        masquerade=_either(document.masquerade, document.ip_masq, "masquerade", "ipMasq", defaults.masquerade),
+        non_masquerade=_non_masquerade(document, defaults),
+        hairpin=_either(document.hairpin, document.hairpin_mode, "hairpin", "hairpinMode", defaults.hairpin),
+        ranges=ranges,
+        routes=defaults.routes if ipam.routes is None else _routes(ipam.routes),
+        dns=_dns(document, defaults),
+        quarantine=defaults.quarantine if ipam.quarantine is None else _quarantine(ipam.quarantine),
+    )
+    if document.mtu:
+        _check_mtu(document.mtu, merged)
+    if ipam.routes:
+        _check_families(merged)
+    if document.is_default_gateway is not None:
+        return _default_gateway(merged, wanted=document.is_default_gateway)
+    return merged
+
+
+def _ranges(document: Document, ipam: IpamEntry) -> tuple[tuple[Range, ...], ...]:
+    sets: list[list[RangeEntry]] = []
+    if document.runtime_config and document.runtime_config.ip_ranges:
+        sets += document.runtime_config.ip_ranges
+    if ipam.subnet is not None:
+        sets.append([RangeEntry(ipam.subnet, ipam.range_start, ipam.range_end, ipam.gateway, ipam.exclude)])
+    elif ipam.range_start or ipam.range_end or ipam.gateway or ipam.exclude:
+        raise InvalidConfiguration("ipam has rangeStart, rangeEnd, gateway or exclude, but no subnet: add it")
+    sets += ipam.ranges or ()
+    return range_sets(sets, "ipam.ranges") if sets else ()
+
+
+def _datapath(text: str | None, defaults: Network) -> Datapath:
+    if text is None:
+        return defaults.datapath
+    known = _DATAPATHS.get(text)
+    if known is None:
+        raise UnsupportedField(f"network configuration: datapath {text[:80]!r} is unknown: say 'ptp' or 'bridge'")
+    return known
+
+
+def _either(own: bool | None, alias: bool | None, own_name: str, alias_name: str, default: bool) -> bool:
+    if own is None:
+        return default if alias is None else alias
+    if alias is not None and alias != own:
+        raise InvalidConfiguration(
+            f"{own_name} and {alias_name} mean the same and contradict each other: leave one out"
+        )
+    return own
+
+
+def _non_masquerade(document: Document, defaults: Network) -> tuple[IPNetwork, ...]:
+    if document.non_masquerade is None:
+        return defaults.non_masquerade
+    texts = limited(document.non_masquerade, "nonMasqueradeCIDRs")
+    return tuple([network(text, f"nonMasqueradeCIDRs[{index}]") for index, text in enumerate(texts)])
+
+
+def _routes(entries: list[RouteEntry]) -> tuple[PodRoute, ...]:
+    routes = []
+    for index, entry in enumerate(limited(entries, "ipam.routes")):
+        dst = network(entry.dst, f"ipam.routes[{index}].dst")
+        via = address(entry.gw, f"ipam.routes[{index}].gw") if entry.gw else None
+        if via is not None and via.version != dst.version:
+            raise InvalidConfiguration(
+                f"ipam.routes[{index}]: dst {dst} and gw {via} are of different families: give a gw of dst's, or none"
+            )
+        routes.append(PodRoute(dst, via))
+    return tuple(routes)
+
+
+def _dns(document: Document, defaults: Network) -> DNS:
+    asked = document.runtime_config and document.runtime_config.dns
+    if asked:
+        servers, domain, search, options = asked.servers, "", asked.searches, asked.options
+    elif document.dns:
+        entry = document.dns
+        servers, domain, search, options = entry.nameservers, entry.domain or "", entry.search, entry.options
+    else:
+        return defaults.dns
+    servers = limited(servers or [], "dns.nameservers")
+    for index, server in enumerate(servers):
+        address(server, f"dns.nameservers[{index}]")
+    return DNS(tuple(servers), domain, tuple(search or ()), tuple(options or ()))
+
+
+def _quarantine(seconds: float) -> float:
+    if not (isfinite(seconds) and seconds >= 0):
+        raise InvalidConfiguration(f"ipam.quarantine: {seconds} is no time to wait: give seconds, 0 for none")
+    return float(seconds)
+
+
+def _check_mtu(mtu: int, merged: Network) -> None:
+    """Raise InvalidConfiguration for an `mtu` that no link of the network's families can have."""
+    least = max(_MTU_LEAST[family] for family in merged.families)
+    if not least <= mtu <= _MTU_MOST:
+        raise InvalidConfiguration(
+            f"mtu: {str(mtu)[:80]} is out of range: give {least} to {_MTU_MOST}, or 0 for the node's own"
+        )
+
+
+def _check_families(merged: Network) -> None:
+    """Raise InvalidConfiguration for a route in a family that pods have no address of."""
+    for index, route in enumerate(merged.routes):
+        if route.dst.version not in merged.families:
+            raise InvalidConfiguration(
+                f"ipam.routes[{index}]: pods have no IPv{route.dst.version} address for {route.dst}: "
+                "add a range of that family, or leave the route out"
+            )
+
+
+def _default_gateway(merged: Network, *, wanted: bool) -> Network:
+    """Add, as the bridge plugin's isDefaultGateway does, a default route per family where ``ipam.routes`` has none."""
+    if not wanted:
+        if merged.routes:
+            return merged
+        raise UnsupportedField(
+            "network configuration: isDefaultGateway false: without ipam.routes podnet gives "
+            "a default route per family: name the routes wanted in ipam.routes"
+        )
+    if not merged.routes:
+        return merged
+    have = {route.dst.version for route in merged.routes if route.dst.prefixlen == 0}
+    added = [PodRoute(network("0.0.0.0/0" if v == 4 else "::/0", "")) for v in sorted(merged.families - have)]  # noqa: PLR2004
+    return msgspec.structs.replace(merged, routes=merged.routes + tuple(added))

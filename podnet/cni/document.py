@@ -1,0 +1,279 @@
+"""The network configuration as JSON has it: its keys and their types, and what is said of those that do not fit.
+
+Values are text still: `configuration` makes addresses and networks of them.  A key that is null counts as left out.
+The good case is one typed decode.  Everything slow (unknown keys, nearest names, line and column) happens only after
+that decode failed.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from podnet.cni.reference import ACCEPTED, ELSEWHERE, ELSEWHERE_IN_IPAM
+from podnet.errors import DecodingFailure, InvalidConfiguration, RequestError, UnsupportedField
+
+T = TypeVar("T")
+
+SHOWN = 80  # characters of a caller's key or value that an error repeats
+
+
+class RangeEntry(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    """One range in host-local's shape, with `exclude` besides."""
+
+    subnet: str
+    range_start: str | None = None
+    range_end: str | None = None
+    gateway: str | None = None
+    exclude: list[str] | None = None
+
+
+class RouteEntry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One route for pods."""
+
+    dst: str
+    gw: str | None = None
+
+
+class IpamEntry(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    """The ``ipam`` object; `subnet` to `exclude` are host-local's older form of a single range."""
+
+    type: str | None = None
+    ranges: list[list[RangeEntry]] | None = None
+    subnet: str | None = None
+    range_start: str | None = None
+    range_end: str | None = None
+    gateway: str | None = None
+    exclude: list[str] | None = None
+    routes: list[RouteEntry] | None = None
+    quarantine: float | None = None
+
+
+class DNSEntry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The ``dns`` object (SPEC.md, "Plugin configuration objects")."""
+
+    nameservers: list[str] | None = None
+    domain: str | None = None
+    search: list[str] | None = None
+    options: list[str] | None = None
+
+
+class RuntimeDNS(msgspec.Struct, gc=False):
+    """``runtimeConfig.dns`` (CONVENTIONS.md), whose keys differ from ``dns``."""
+
+    servers: list[str] | None = None
+    searches: list[str] | None = None
+    options: list[str] | None = None
+
+
+class RuntimeEntry(msgspec.Struct, gc=False, rename="camel"):
+    """What podnet acts on in ``runtimeConfig``; other capabilities pass by."""
+
+    ips: list[str] | None = None
+    ip_ranges: list[list[RangeEntry]] | None = None
+    dns: RuntimeDNS | None = None
+
+
+class CNIArgs(msgspec.Struct, gc=False):
+    """What podnet acts on in ``args.cni``."""
+
+    ips: list[str] | None = None
+
+
+class ArgsEntry(msgspec.Struct, gc=False):
+    """The ``args`` object: free for anyone's data, so unknown keys pass by."""
+
+    cni: CNIArgs | None = None
+
+
+class Document(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    """A plugin's configuration as a runtime sends it: protocol's keys first, then the well-known, then podnet's."""
+
+    cni_version: str | None = None
+    cni_versions: list[str] | None = None
+    name: str | None = None
+    type: str | None = None
+    disable_check: bool | None = None
+    disable_gc: bool | None = msgspec.field(default=None, name="disableGC")
+    load_only_inlined_plugins: bool | None = None
+    capabilities: dict[str, bool] | None = None
+    runtime_config: RuntimeEntry | None = None
+    args: ArgsEntry | None = None
+    prev_result: msgspec.Raw = msgspec.Raw()
+    valid_attachments: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="cni.dev/valid-attachments")
+
+    dns: DNSEntry | None = None
+    ipam: IpamEntry | None = None
+    ip_masq: bool | None = None
+
+    datapath: str | None = None
+    bridge: str | None = None
+    mtu: int | None = None
+    masquerade: bool | None = None
+    non_masquerade: list[str] | None = msgspec.field(default=None, name="nonMasqueradeCIDRs")
+    hairpin: bool | None = None
+    hairpin_mode: bool | None = None
+    is_default_gateway: bool | None = None
+
+
+class Identity(msgspec.Struct, gc=False, rename="camel"):
+    """As much of a configuration as DEL cannot do without."""
+
+    cni_version: str | None = None
+    name: str | None = None
+
+
+class _Version(msgspec.Struct, gc=False, rename="camel"):
+    cni_version: str | None = None
+
+
+class ListFile(msgspec.Struct, gc=False, rename="camel"):
+    """A ``.conflist``, or a ``.conf`` (no `plugins`), with its plugins still as text."""
+
+    plugins: list[msgspec.Raw] | None = None
+    cni_version: str | None = None
+    cni_versions: list[str] | None = None
+    name: str | None = None
+
+
+class PluginType(msgspec.Struct, gc=False):
+    """The one key every plugin's configuration has."""
+
+    type: str
+
+
+_DOCUMENT = msgspec.json.Decoder(Document)
+_VERSION = msgspec.json.Decoder(_Version)
+_FAILURES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def decode(stdin: bytes) -> Document:
+    """Return the configuration in `stdin`.
+
+    Raise DecodingFailure (no JSON: with line, column and offset), UnsupportedField (an unknown key, with the nearest
+    known one) or InvalidConfiguration (a value of the wrong type, with its path).
+    """
+    try:
+        return _DOCUMENT.decode(stdin)
+    except _FAILURES as error:
+        if not isinstance(error, msgspec.ValidationError):
+            raise failure(error, stdin) from None
+    # Keys that only a prefix or a table allows cannot be fields: look again without them.
+    return decode_as(_without_accepted(stdin), Document)
+
+
+def decode_as(stdin: bytes, kind: type[T]) -> T:
+    """Return `stdin` as another of this module's structs; raise as `decode` does."""
+    try:
+        return msgspec.json.decode(stdin, type=kind)
+    except _FAILURES as error:
+        raise failure(error, stdin) from None
+
+
+def stated_version(stdin: bytes) -> str | None:
+    """Return what `stdin` says under ``cniVersion``, "" where it does not, None where it cannot be read."""
+    try:
+        return _VERSION.decode(stdin).cni_version or ""
+    except _FAILURES:
+        return None
+
+
+def _without_accepted(stdin: bytes) -> bytes:
+    """Drop the runtime's own keys and such of the reference plugins' as ask for nothing podnet does not do anyway."""
+    keys = decode_as(stdin, dict[str, msgspec.Raw])
+    for key in [key for key in keys if key.startswith("cni.dev/") or key in ACCEPTED]:
+        if key in ACCEPTED and _plain(bytes(keys[key])) not in ACCEPTED[key].values:
+            raise UnsupportedField(f"network configuration: {key} {_cut(keys[key])}: {ACCEPTED[key].otherwise}")
+        del keys[key]
+    return msgspec.json.encode(keys)
+
+
+def _plain(value: bytes) -> Any:
+    return decode_as(value, Any)
+
+
+def failure(error: Exception, stdin: bytes) -> RequestError:
+    """Return what a caller is told of a failed decode."""
+    if isinstance(error, msgspec.ValidationError):
+        unknown = _UNKNOWN.fullmatch(str(error))
+        if unknown:
+            return _unknown_key(unknown["key"], unknown["path"] or "$", stdin)
+        return _wrong_type(str(error))
+    if isinstance(error, RecursionError):
+        return DecodingFailure("standard input: JSON nested too deeply: a network configuration has a few levels")
+    if not stdin.strip():
+        return DecodingFailure("standard input is empty: the runtime must send the network configuration, as JSON")
+    return _malformed(error, stdin)
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*?)`(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
+_PATH = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
+_BYTE = re.compile(r"(?P<what>.*) \(byte (?P<offset>\d+)\)", re.DOTALL)
+
+
+def _malformed(error: Exception, stdin: bytes) -> RequestError:
+    """Name the place as an editor does: line and column from 1, and the byte's offset from 0."""
+    try:
+        stdin.decode()
+    except UnicodeDecodeError as undecodable:
+        what, offset = "not UTF-8", undecodable.start
+    else:
+        told = _BYTE.fullmatch(str(error))
+        what, offset = (told["what"], int(told["offset"])) if told else (str(error), len(stdin))
+    before = stdin[:offset]
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    return DecodingFailure(
+        f"standard input is not JSON: {what[:1].lower()}{what[1:]}, at line {line}, column {column} (offset {offset})",
+        f"near {stdin[max(0, offset - 20) : offset + 20].decode('utf-8', 'replace')!r}",
+    )
+
+
+def _wrong_type(text: str) -> RequestError:
+    told = _PATH.fullmatch(text)
+    what, path = (told["what"], told["path"] or "$") if told else (text, "$")
+    what = what.replace("`", "").replace(" | null", "").replace("float", "number")
+    return InvalidConfiguration(f"network configuration: {path}: {what[:1].lower()}{_cut(what[1:])}")
+
+
+def _unknown_key(key: str, path: str, stdin: bytes) -> RequestError:
+    """Name key and value (SPEC.md, error 2) and what was probably meant."""
+    place = "" if path == "$" else f" in {path[2:]}"
+    remedy = (ELSEWHERE_IN_IPAM if path == "$.ipam" else ELSEWHERE if path == "$" else {}).get(key)
+    remedy = remedy or _nearest(key, path)
+    shown = _cut(key)
+    return UnsupportedField(
+        f"network configuration: unknown key {shown!r}{place}, value {_value(stdin, path, key)}: {remedy}"
+    )
+
+
+def _names(path: str) -> list[str]:
+    kinds: dict[str, type[msgspec.Struct]] = {"$": Document, "$.ipam": IpamEntry, "$.dns": DNSEntry}
+    kind: type[msgspec.Struct] = RouteEntry if path.startswith("$.ipam.routes") else RangeEntry
+    return [field.encode_name for field in msgspec.structs.fields(kinds.get(path, kind))]
+
+
+def _nearest(key: str, path: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    names = _names(path)
+    by_case = {name.lower(): name for name in names}
+    near = get_close_matches(key[:SHOWN].lower(), by_case, n=1)
+    if near:
+        return f"did you mean {by_case[near[0]]!r}?"
+    if path == "$" and key in _names("$.ipam"):
+        return "it belongs in ipam"
+    return f"known are {', '.join(sorted(name for name in names if '/' not in name))}"
+
+
+def _value(stdin: bytes, path: str, key: str) -> str:
+    value = msgspec.json.decode(stdin)
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
+        value = value[name] if name else value[int(index)]
+    return _cut(msgspec.json.encode(value[key]))
+
+
+def _cut(text: str | bytes | msgspec.Raw) -> str:
+    """Repeat a caller's own words, but not a megabyte of them."""
+    told = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
+    return told if len(told) <= SHOWN else f"{told[:SHOWN]}…"

@@ -1,0 +1,229 @@
+"""The result of ADD in every version's shape, and the `prevResult` that runtimes send back.
+
+=============== ============================================================================================
+0.1.0, 0.2.0    ``ip4`` and ``ip6``: the first address of each family, its gateway, the routes of that family
+0.3.0 to 0.4.0 ``interfaces``, ``ips`` with ``version``, ``routes``, ``dns``
+1.0.0           the same without ``version``
+1.1.0           and ``mtu`` of interfaces; an empty ``dns`` is left out
+=============== ============================================================================================
+
+`Attached` is the one value behind all of them.  RENDERERS maps versions to functions of it; a reader of each shape
+(for `prevResult` in a chain) has its place in READERS, which today knows the shapes CHECK can meet (0.4.0 on).
+Until 1.0.0 the reference plugins always write ``dns``, be it empty, and so does podnet.
+"""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Self
+
+import msgspec
+
+from podnet.errors import InvalidConfiguration
+from podnet.model import DNS, PodAddress, PodRoute
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Interface(msgspec.Struct, frozen=True, gc=False):
+    """A link of the attachment; `sandbox` is CNI_NETNS for the pod's, empty for the host's; `mtu` 0 is left out."""
+
+    name: str
+    mac: str = ""
+    sandbox: str = ""
+    mtu: int = 0
+
+
+class IPConfig(msgspec.Struct, frozen=True, gc=False):
+    """An address with its subnet's prefix length and gateway, and the index of its link in `Attached.interfaces`."""
+
+    address: IPAddress
+    prefixlen: int
+    gateway: IPAddress | None = None
+    interface: int | None = None
+
+    @classmethod
+    def of(cls, leased: PodAddress, interface: int) -> Self:
+        """Return the result's form of a `leased` address, on the interface with that index."""
+        return cls(leased.address, leased.prefixlen, leased.gateway, interface)
+
+
+class Attached(msgspec.Struct, frozen=True, gc=False):
+    """What an ADD made.  Interfaces in the order of the reference plugins: bridge (if one), host's veth, pod's link."""
+
+    interfaces: tuple[Interface, ...]
+    ips: tuple[IPConfig, ...]
+    routes: tuple[PodRoute, ...] = ()
+    dns: DNS = DNS()
+
+
+def render(version: str, attached: Attached) -> bytes:
+    """Return the JSON object that answers an ADD at a supported `version`."""
+    return RENDERERS[version](version, attached)
+
+
+def read(version: str, document: bytes) -> Attached:
+    """Return the value of a `prevResult` written at `version`, ignoring keys that other plugins of a chain may add.
+
+    Raise InvalidConfiguration for a version without a reader and where the document is no result of that version.
+    """
+    reader = READERS.get(version)
+    if reader is None:
+        raise InvalidConfiguration(
+            f"prevResult of cniVersion {version} cannot be read: use one of {', '.join(READERS)}"
+        )
+    try:
+        return reader(document)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidConfiguration(f"prevResult is not a result of cniVersion {version}: {error}") from None
+
+
+# Shapes, as written and as read.  Keys are the specification's; defaults are what "left out" means.
+
+
+class _Interface(msgspec.Struct, gc=False, omit_defaults=True):
+    name: str
+    mac: str = ""
+    mtu: int = 0
+    sandbox: str = ""
+
+
+class _IP(msgspec.Struct, gc=False, omit_defaults=True):
+    address: str
+    version: str = ""
+    interface: int | None = None
+    gateway: str | None = None
+
+
+class _Route(msgspec.Struct, gc=False, omit_defaults=True):
+    dst: str
+    gw: str | None = None
+
+
+class _DNS(msgspec.Struct, gc=False, omit_defaults=True):
+    nameservers: tuple[str, ...] | None = ()
+    domain: str | None = ""
+    search: tuple[str, ...] | None = ()
+    options: tuple[str, ...] | None = ()
+
+
+class _Result(msgspec.Struct, gc=False, omit_defaults=True):
+    cniVersion: str = ""  # noqa: N815 - the specification's spelling
+    interfaces: list[_Interface] | None = None
+    ips: list[_IP] | None = None
+    routes: list[_Route] | None = None
+    dns: _DNS | None = None
+
+
+class _FamilyIP(msgspec.Struct, gc=False, omit_defaults=True):
+    ip: str
+    gateway: str | None = None
+    routes: list[_Route] | None = None
+
+
+class _FamilyResult(msgspec.Struct, gc=False, omit_defaults=True):
+    cniVersion: str  # noqa: N815
+    dns: _DNS
+    ip4: _FamilyIP | None = None
+    ip6: _FamilyIP | None = None
+
+
+def _render_families(version: str, attached: Attached) -> bytes:
+    """0.1.0 and 0.2.0: one object per family, which holds one address and the family's routes."""
+    families: dict[int, _FamilyIP] = {}
+    for ip in attached.ips:
+        family = ip.address.version
+        if family not in families:
+            routes = [_route(route) for route in attached.routes if route.dst.version == family]
+            families[family] = _FamilyIP(f"{ip.address}/{ip.prefixlen}", _text(ip.gateway), routes or None)
+    return msgspec.json.encode(_FamilyResult(version, _dns(attached.dns), families.get(4), families.get(6)))
+
+
+def _render_list(
+    version: str, attached: Attached, *, ip_version: bool = False, mtu: bool = False, empty_dns: bool = True
+) -> bytes:
+    """0.3.0 and later, which differ in three details."""
+    interfaces = [_Interface(i.name, i.mac, i.mtu if mtu else 0, i.sandbox) for i in attached.interfaces]
+    ips = [
+        _IP(
+            f"{ip.address}/{ip.prefixlen}",
+            str(ip.address.version) if ip_version else "",
+            ip.interface,
+            _text(ip.gateway),
+        )
+        for ip in attached.ips
+    ]
+    routes = [_route(route) for route in attached.routes]
+    dns = _dns(attached.dns) if empty_dns or attached.dns != DNS() else None
+    return msgspec.json.encode(_Result(version, interfaces or None, ips or None, routes or None, dns))
+
+
+def _render_030(version: str, attached: Attached) -> bytes:
+    return _render_list(version, attached, ip_version=True)
+
+
+def _render_110(version: str, attached: Attached) -> bytes:
+    return _render_list(version, attached, mtu=True, empty_dns=False)
+
+
+RENDERERS: dict[str, Callable[[str, Attached], bytes]] = {
+    "0.1.0": _render_families,
+    "0.2.0": _render_families,
+    "0.3.0": _render_030,
+    "0.3.1": _render_030,
+    "0.4.0": _render_030,
+    "1.0.0": _render_list,
+    "1.1.0": _render_110,
+}
+
+
+_RESULT = msgspec.json.Decoder(_Result)
+
+
+def _read_list(document: bytes) -> Attached:
+    result = _RESULT.decode(document)
+    interfaces = tuple([Interface(i.name, i.mac, i.sandbox, i.mtu) for i in result.interfaces or ()])
+    ips = tuple([_read_ip(ip, len(interfaces)) for ip in result.ips or ()])
+    routes = tuple([PodRoute(_network(r.dst), _address(r.gw) if r.gw else None) for r in result.routes or ()])
+    dns = result.dns or _DNS()
+    return Attached(
+        interfaces,
+        ips,
+        routes,
+        DNS(dns.nameservers or (), dns.domain or "", dns.search or (), dns.options or ()),
+    )
+
+
+def _read_ip(ip: _IP, interfaces: int) -> IPConfig:
+    address, slash, prefixlen = ip.address.partition("/")
+    if not slash or not prefixlen.isdecimal():
+        raise ValueError(f"ips: {ip.address!r} is not an address with its prefix length")
+    if ip.interface is not None and not 0 <= ip.interface < interfaces:
+        raise ValueError(f"ips: {ip.address} names interface {ip.interface} of {interfaces}")
+    value = _address(address)
+    if int(prefixlen) > value.max_prefixlen:
+        raise ValueError(f"ips: {ip.address!r} has a prefix length over {value.max_prefixlen}")
+    return IPConfig(value, int(prefixlen), _address(ip.gateway) if ip.gateway else None, ip.interface)
+
+
+READERS: dict[str, Callable[[bytes], Attached]] = {"0.4.0": _read_list, "1.0.0": _read_list, "1.1.0": _read_list}
+
+
+def _route(route: PodRoute) -> _Route:
+    return _Route(str(route.dst), _text(route.via))
+
+
+def _dns(dns: DNS) -> _DNS:
+    return _DNS(dns.nameservers, dns.domain, dns.search, dns.options)
+
+
+def _text(address: IPAddress | None) -> str | None:
+    return None if address is None else str(address)
+
+
+def _address(text: str) -> IPAddress:
+    return IPv6Address(text) if ":" in text else IPv4Address(text)
+
+
+def _network(text: str) -> IPNetwork:
+    return IPv6Network(text, strict=False) if ":" in text else IPv4Network(text, strict=False)
