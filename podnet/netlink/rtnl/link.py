@@ -13,8 +13,9 @@
             └── VETH_INFO_PEER              a whole ifinfomsg (with the peer's ifindex) and attributes again
                 └── IFLA_NET_NS_FD          the namespace in which the peer is born
 
-IFLA_INFO_SLAVE_DATA of a link that is being created is passed over by the kernel without an error, also when
-IFLA_MASTER is beside it: options of a bridge port are a second message, :meth:`Link.set` with the slave data or
+Not at creation: IFLA_AF_SPEC is refused (EAFNOSUPPORT), and IFLA_INFO_SLAVE_DATA is passed over without an error, also
+when IFLA_MASTER is beside it.  Both go in a second message of the same batch: the settings by :meth:`Link.set` with
+the chosen index, the options of a bridge port likewise, or by
 :meth:`Link.set_port` (what `bridge link set` sends).
 """
 
@@ -25,8 +26,8 @@ from podnet.errors import DecodeError
 from podnet.netlink.attributes import Field, Kind, Layout, mac, s32, string, u8, u32
 from podnet.netlink.message import NETLINK_ROUTE, Request, register
 from podnet.netlink.rtnl.afspec import AfSpec, af_spec
-from podnet.netlink.rtnl.linkinfo import LINK_DATA, BridgePort, LinkData, LinkInfo, bridge_port, linkinfo, text
-from podnet.netlink.rtnl.object import AF_BRIDGE, RtnlObject
+from podnet.netlink.rtnl.linkinfo import LINK_DATA, BridgePort, LinkInfo, bridge_port, linkinfo, text
+from podnet.netlink.rtnl.object import AF_BRIDGE, Options, RtnlObject
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 
@@ -147,7 +148,7 @@ class Link(RtnlObject, frozen=True, kw_only=True, gc=False):
         return Request(RTM_SETLINK, 0, self.encode())
 
 
-class Veth(LinkData, frozen=True, kw_only=True, gc=False):
+class Veth(Options, frozen=True, kw_only=True, gc=False):
     """Options of a veth: its `peer`, a link of which everything but the linkinfo is sent (VETH_INFO_PEER)."""
 
     peer: Link | None = None

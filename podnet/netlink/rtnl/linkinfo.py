@@ -35,9 +35,11 @@ from podnet.netlink.attributes import (
     u16,
     u32,
 )
+from podnet.netlink.rtnl.object import Options, decode_options, encode_options
 
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 4, 5
+_NUMBERS = (IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA)
 
 VXLAN_DF_UNSET, VXLAN_DF_SET, VXLAN_DF_INHERIT = 0, 1, 2
 
@@ -47,13 +49,7 @@ BR_STATE_DISABLED, BR_STATE_LISTENING, BR_STATE_LEARNING, BR_STATE_FORWARDING, B
 text: Kind[str] = Kind("string", lambda s: s.encode("utf-8", "surrogateescape"), string.decode)
 
 
-class LinkData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of the options of one kind of link."""
-
-    LAYOUT: ClassVar[Layout[Any]]
-
-
-class Bridge(LinkData, frozen=True, kw_only=True, gc=False):
+class Bridge(Options, frozen=True, kw_only=True, gc=False):
     """Options of a bridge (IFLA_BR_*); times are in 1/100 s."""
 
     forward_delay: int | None = None
@@ -96,7 +92,7 @@ class Bridge(LinkData, frozen=True, kw_only=True, gc=False):
     )
 
 
-class Vxlan(LinkData, frozen=True, kw_only=True, gc=False):
+class Vxlan(Options, frozen=True, kw_only=True, gc=False):
     """Options of a VXLAN device (IFLA_VXLAN_*): `link` is the underlay's ifindex, `ageing` in seconds."""
 
     id: int | None = None
@@ -166,7 +162,7 @@ Vxlan.LAYOUT = Layout(
 )
 
 
-class BridgePort(LinkData, frozen=True, kw_only=True, gc=False):
+class BridgePort(Options, frozen=True, kw_only=True, gc=False):
     """Options of a bridge's port (IFLA_BRPORT_*); `mode` is hairpin, `state` one of BR_STATE_*."""
 
     state: int | None = None
@@ -213,54 +209,44 @@ class BridgePort(LinkData, frozen=True, kw_only=True, gc=False):
     )
 
 
-LINK_DATA: dict[str, type[LinkData]] = {"bridge": Bridge, "vxlan": Vxlan}  # `link` adds veth
-SLAVE_DATA: dict[str, type[LinkData]] = {"bridge": BridgePort}
+LINK_DATA: dict[str, type[Options]] = {"bridge": Bridge, "vxlan": Vxlan}  # `link` adds veth
+SLAVE_DATA: dict[str, type[Options]] = {"bridge": BridgePort}
 
 
 class LinkInfo(msgspec.Struct, frozen=True, gc=False):
     """The kind of a link with its options, and the kind of its master with the options of that port."""
 
     kind: str | None = None
-    data: LinkData | bytes | None = None
+    data: Options | bytes | None = None
     slave_kind: str | None = None
-    slave_data: LinkData | bytes | None = None
+    slave_data: Options | bytes | None = None
 
 
 _kind = string.writer(IFLA_INFO_KIND)
 _slave_kind = string.writer(IFLA_INFO_SLAVE_KIND)
 
 
-def _encode_data(number: int, data: LinkData | bytes) -> bytes:
-    return attribute(number | NLA_F_NESTED, data if isinstance(data, bytes) else data.LAYOUT.encode(data))
-
-
 def _encode(info: LinkInfo) -> bytes:
     parts = b"" if info.kind is None else _kind(info.kind)
     if info.data is not None:
-        parts += _encode_data(IFLA_INFO_DATA, info.data)
+        parts += attribute(IFLA_INFO_DATA | NLA_F_NESTED, encode_options(info.data))
     if info.slave_kind is not None:
         parts += _slave_kind(info.slave_kind)
     if info.slave_data is not None:
-        parts += _encode_data(IFLA_INFO_SLAVE_DATA, info.slave_data)
+        parts += attribute(IFLA_INFO_SLAVE_DATA | NLA_F_NESTED, encode_options(info.slave_data))
     return parts
-
-
-def _typed(classes: dict[str, type[LinkData]], kind: str | None, payload: bytes | None) -> LinkData | bytes | None:
-    """Return `payload` as the options of `kind`, or as it is where the kind is not known."""
-    cls = classes.get(kind) if payload is not None and kind is not None else None
-    return payload if cls is None or payload is None else cls(**cls.LAYOUT.fields_of(payload))
 
 
 def _decode(payload: bytes) -> LinkInfo:
     found = dict(attributes(payload))
-    kind, slave_kind = (
-        string.decode(found[number]) if number in found else None for number in (IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND)
-    )
+    kind, data, slave_kind, slave_data = map(found.get, _NUMBERS)
+    name = None if kind is None else string.decode(kind)
+    slave_name = None if slave_kind is None else string.decode(slave_kind)
     return LinkInfo(
-        kind,
-        _typed(LINK_DATA, kind, found.get(IFLA_INFO_DATA)),
-        slave_kind,
-        _typed(SLAVE_DATA, slave_kind, found.get(IFLA_INFO_SLAVE_DATA)),
+        name,
+        None if data is None else decode_options(LINK_DATA, name, data),
+        slave_name,
+        None if slave_data is None else decode_options(SLAVE_DATA, slave_name, slave_data),
     )
 
 

@@ -1,11 +1,15 @@
-"""What every rtnetlink object shares: its three message types and the requests they make; families and groups.
+"""What every rtnetlink object shares: its three message types and the requests they make; families; options by kind.
 
 The verbs are ip(8)'s: `add` refuses what exists, `replace` overwrites it, `set` asks that it exists, `append` adds a
 further one beside it.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+import msgspec
+
+from podnet.netlink.attributes import Layout
 from podnet.netlink.message import (
     NLM_F_APPEND,
     NLM_F_CREATE,
@@ -58,3 +62,20 @@ class RtnlObject(Message, frozen=True, kw_only=True, gc=False):
         docstring names, and refuses others with EINVAL; without it every object of the family comes.
         """
         return Request(self.NEW + 2, NLM_F_DUMP, self.encode())
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Base of what an object of one kind (a bridge, a tbf) has beside what all objects of its class have."""
+
+    LAYOUT: ClassVar[Layout[Any]]
+
+
+def encode_options(options: Options | bytes) -> bytes:
+    """Return the attributes of `options`; bytes are options of a kind without a class and go as they came."""
+    return options if isinstance(options, bytes) else options.LAYOUT.encode(options)
+
+
+def decode_options(classes: Mapping[str, type[Options]], kind: str | None, payload: bytes) -> Options | bytes:
+    """Return `payload` as the options of `kind`, or as it is where `classes` has no such kind."""
+    cls = None if kind is None else classes.get(kind)
+    return payload if cls is None else cls(**cls.LAYOUT.fields_of(payload))
