@@ -4,11 +4,11 @@ A hatchling build hook (https://hatch.pypa.io/latest/plugins/build-hook/custom/)
 The wheel's tag names the platform, since the program inside does; it links to nothing, so any libc will do.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,23 @@ TARGETS = {
     "linux-aarch64": ("linux_aarch64", "aarch64-linux-musl"),
 }
 
-FLAGS = [
+COMPILE = [
+    "-c",
     "-std=c11",
     "-Os",
-    "-static",
     "-Wall",
     "-Wextra",
     "-pedantic-errors",
     "-Werror",
-    "-nostdlib",
     "-ffreestanding",
     # What some distributions' compilers add by default needs a C library, which the shim does without.
     "-fno-stack-protector",
     "-fno-sanitize=undefined",
-    # One page less to map for each of these, and no build path or date in the file.
     "-fno-asynchronous-unwind-tables",
-    "-Wl,-z,noseparate-code",
-    "-Wl,--build-id=none",
-    "-s",
+    "-fno-pie",
 ]
+# A step of its own, since Zig takes libc's headers away together with libc.
+LINK = ["-static", "-nostdlib", "-Wl,--build-id=none", "-s"]
 
 
 class ShimBuildHook(BuildHookInterface[Any]):
@@ -66,20 +64,27 @@ def build_shim(source: Path, program: Path, extra_flags: list[str] | None = None
     system = _system_compiler()
     compilers = [[system]] if system else []
     compilers.append([sys.executable, "-m", "ziglang", "cc", "-target", zig_target])
-    temporary = program.with_name(f".{program.name}.{os.getpid()}")
     complaints = []
-    for compiler in compilers:
-        command = [*compiler, *FLAGS, *(extra_flags or []), "-o", str(temporary), str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            temporary.chmod(0o755)
-            temporary.replace(program)
-            return
-        complaints.append(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}")
-        temporary.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent, prefix=".build-") as folder:
+        compiled, linked = f"{folder}/podnet.o", f"{folder}/podnet"
+        for compiler in compilers:
+            complaint = _run([*compiler, *COMPILE, *(extra_flags or []), "-o", compiled, str(source)]) or _run(
+                [*compiler, *LINK, "-o", linked, compiled]
+            )
+            if not complaint:
+                Path(linked).chmod(0o755)
+                Path(linked).replace(program)
+                return
+            complaints.append(complaint)
     raise RuntimeError(
         "the shim cannot be compiled; install gcc and libc6-dev, or the Python package ziglang\n" + "\n".join(complaints)
     )
+
+
+def _run(command: list[str]) -> str:
+    """Return nothing when `command` succeeds, else it and what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"$ {' '.join(command)}\n{done.stdout}{done.stderr}" if done.returncode else ""
 
 
 def _target() -> tuple[str, str]:
