@@ -10,7 +10,7 @@ address again as soon as the cursor comes by, however lately it was released.
 
 from podnet.ipam.allocate import Choice, Free, Holder, Ledger, Occupancy, choose, match_requested
 from podnet.ipam.quarantine import effective_quarantine
-from podnet.ipam.ranges import Pool, Span, pool_of
+from podnet.ipam.ranges import Pool, Span, pool_of, pools_of
 
 __all__ = [
     "Choice",
@@ -24,4 +24,5 @@ __all__ = [
     "effective_quarantine",
     "match_requested",
     "pool_of",
+    "pools_of",
 ]

@@ -12,12 +12,13 @@ The last two stay usable in subnets without such addresses: /31 and /32 (RFC 302
 from bisect import bisect_right
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 
 from podnet.errors import InvalidConfiguration
-from podnet.model.network import Range
+from podnet.model.network import Network, Range
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -105,6 +106,20 @@ def pool_of(of: Range) -> Pool:
         offsets.append(size)
         size += span.last - span.first + 1
     return Pool(of, of.subnet.version, size, spans, tuple(s.first for s in spans), tuple(offsets))
+
+
+def pools_of(network: Network) -> tuple[tuple[Pool, ...], ...]:
+    """Make the pools of every range set of `network`.
+
+    Raises InvalidConfiguration where a range has no usable address, or two have one in common: a pod that gets an
+    address of each set could be given the same one twice.
+    """
+    sets = tuple(tuple(map(pool_of, ranges)) for ranges in network.ranges)
+    pools = sorted((pool for pools in sets for pool in pools), key=lambda pool: (pool.version, pool.first))
+    for one, other in pairwise(pools):
+        if one.version == other.version and other.first <= one.last:
+            raise InvalidConfiguration(f"network {network.name}: ranges {one} and {other} overlap: make them disjoint")
+    return sets
 
 
 def _holes(of: Range) -> Iterator[Span]:

@@ -15,6 +15,6 @@ to be removed.  closed: history; its addresses are free and rest from the time o
 
 from podnet.store.lock import WriterLock
 from podnet.store.reader import Holding, Reader
-from podnet.store.store import HistoryBounds, Reservation, Store
+from podnet.store.store import HistoryBounds, Store
 
-__all__ = ["HistoryBounds", "Holding", "Reader", "Reservation", "Store", "WriterLock"]
+__all__ = ["HistoryBounds", "Holding", "Reader", "Store", "WriterLock"]

@@ -8,23 +8,22 @@ how many addresses of a pool are held.  Both are dropped by `forget` where a tra
 import sqlite3
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
+from typing import NamedTuple
 
-from podnet.errors import InvalidConfiguration, StateError
-from podnet.ipam import Choice, Free, Holder, Pool, pool_of
+from podnet.errors import StateError
+from podnet.ipam import Choice, Free, Holder, Pool, pools_of
 from podnet.model import Network
 from podnet.store.codec import address_key, encode_network, key_address
 
+_REMEMBERED = 64  # networks kept ready: a runtime may send another configuration with each ADD
 
-class PreparedNetwork:
-    """A Network as the store uses it: its document's row and its range sets as pools."""
 
-    __slots__ = ("document", "network", "sets")
+class PreparedNetwork(NamedTuple):
+    """A Network as the store uses it: its document's row, the suffix of its links, its range sets as pools."""
 
-    def __init__(self, network: Network, document: int, sets: tuple[tuple[Pool, ...], ...]) -> None:
-        """Take the row id of the document and the pools."""
-        self.network = network
-        self.document = document
-        self.sets = sets
+    document: int
+    suffix: str
+    sets: tuple[tuple[Pool, ...], ...]
 
 
 class StoredLedger:
@@ -33,7 +32,8 @@ class StoredLedger:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Take the connection that the store writes on."""
         self._execute = connection.execute
-        self._prepared: dict[int, PreparedNetwork] = {}
+        self._latest: dict[str, tuple[Network, PreparedNetwork]] = {}
+        self._prepared: dict[bytes, PreparedNetwork] = {}
         self._subnets: dict[str, int] = {}
         self._overlapping: dict[str, tuple[int, ...]] = {}
         self._floor: dict[Pool, int | None] = {}
@@ -41,6 +41,7 @@ class StoredLedger:
 
     def forget(self) -> None:
         """Drop everything kept in memory: the database may say otherwise now."""
+        self._latest.clear()
         self._prepared.clear()
         self._subnets.clear()
         self._overlapping.clear()
@@ -52,14 +53,24 @@ class StoredLedger:
     def prepare(self, network: Network) -> PreparedNetwork:
         """Return `network` made ready; stored where its document is new.
 
-        Raises InvalidConfiguration for a range without usable addresses and for range sets that share addresses.
+        The same object as the last time is known by identity, an equal one by its document.  Raises
+        InvalidConfiguration for a range without usable addresses and for ranges that overlap.
         """
-        known = self._prepared.get(id(network))
-        if known is not None and known.network is network:  # kept alive by the entry, so the id is not another's
-            return known
-        sets = tuple(tuple(map(pool_of, ranges)) for ranges in network.ranges)
-        _refuse_overlap(network, sets)
+        known = self._latest.get(network.name)
+        if known is not None and known[0] is network:
+            return known[1]
         document = encode_network(network)
+        prepared = self._prepared.get(document)
+        if prepared is None:
+            prepared = self._prepare(network, document)
+        if len(self._latest) >= _REMEMBERED:
+            self._latest.clear()
+        self._latest[network.name] = network, prepared
+        return prepared
+
+    def _prepare(self, network: Network, document: bytes) -> PreparedNetwork:
+        """Make `network` ready and store it."""
+        sets = pools_of(network)
         row = self._execute("SELECT id FROM network WHERE document = ?", (document,)).fetchone()
         if row is None:
             row = self._execute(
@@ -67,12 +78,15 @@ class StoredLedger:
             ).fetchone()
         for subnet in network.subnets:
             self._learn(str(subnet))
-        if len(self._prepared) >= 64:  # noqa: PLR2004 - a runtime that sends a new configuration with each ADD
+        if len(self._prepared) >= _REMEMBERED:
             self._prepared.clear()
+            self._latest.clear()
             self._floor.clear()
             self._held.clear()
-        known = self._prepared[id(network)] = PreparedNetwork(network, row[0], sets)
-        return known
+        prepared = self._prepared[document] = PreparedNetwork(
+            row[0], "-br" if network.datapath == "bridge" else "", sets
+        )
+        return prepared
 
     def _learn(self, subnet: str) -> None:
         """Give `subnet` its row, and find the subnets that share addresses with it."""
@@ -250,14 +264,3 @@ class StoredLedger:
                 self._execute("DELETE FROM untouched WHERE first = ?", (after[0],))
             self._execute("INSERT OR REPLACE INTO untouched VALUES (?, ?)", (first, last))
         self._floor.clear()
-
-
-def _refuse_overlap(network: Network, sets: Sequence[Sequence[Pool]]) -> None:
-    """Raise InvalidConfiguration where two ranges have an address in common: a pod could be given it twice."""
-    pools = [pool for pools in sets for pool in pools]
-    for i, one in enumerate(pools):
-        for other in pools[i + 1 :]:
-            if one.version == other.version and one.first <= other.last and other.first <= one.last:
-                raise InvalidConfiguration(
-                    f"network {network.name}: ranges {one} and {other} overlap: make them disjoint"
-                )

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 from msgspec import structs
 
-from podnet.errors import RequestError, StateError, TryAgainLater
+from podnet.errors import InterfaceExists, RequestError, StateError, TryAgainLater
 from podnet.ipam import Choice, choose, match_requested
 from podnet.model import Attachment, Lease, NamespaceId, Network, PodAddress, link_name
 from podnet.store import schema
@@ -29,7 +29,7 @@ IPAddress = IPv4Address | IPv6Address
 _LINK_ATTEMPTS = 64
 _INSERT = (
     "INSERT INTO lease (network, container, ifname, document, boot, addresses, link, device, inode, path, created) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (link) WHERE closed IS NULL DO NOTHING"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 
@@ -44,17 +44,6 @@ class HistoryBounds(NamedTuple):
 
 
 _DEFAULT_BOUNDS = HistoryBounds()
-
-
-class Reservation(NamedTuple):
-    """What `reserve` gives: the lease, and whether the attachment had it before.
-
-    A lease that existed was made by an ADD that a crash cut short, or its DEL never came: the caller looks whether
-    its `netns` is the one of now.
-    """
-
-    lease: Lease
-    existed: bool
 
 
 class Store(Reader):
@@ -224,26 +213,22 @@ class Store(Reader):
 
     # ADD
 
-    def reserve(
+    def reserve(  # noqa: PLR0917 - the order of the engine's port
         self,
         attachment: Attachment,
         network: Network,
-        requested: Sequence[IPAddress] = (),
-        *,
+        requested: Sequence[IPAddress],
         netns: NamespaceId | None,
         netns_path: str,
         now: float,
-    ) -> Reservation:
-        """Give `attachment` one address of each range set of `network`, and a host link name nobody has.
+    ) -> Lease:
+        """Return a new live lease: one address of each range set of `network`, a host link name that nobody has.
 
-        An attachment with a live lease gets that one, whatever `requested` says.  Raises AddressUnavailable: no
-        address free, or a `requested` one is not to be had; InvalidConfiguration: ranges without usable address, or
+        Raises AddressUnavailable: no address is free, or a `requested` one is not to be had; InterfaceExists: the
+        attachment has a live lease (`find` it, and decide); InvalidConfiguration: ranges without usable address, or
         overlapping; TryAgainLater: no free link name; StateError.
         """
         with self._writing():
-            lease = self._find(attachment)
-            if lease is not None:
-                return Reservation(lease, existed=True)
             prepared = self._ledger.prepare(network)
             wanted = match_requested(prepared.sets, requested) if requested else (None,) * len(prepared.sets)
             choices = [
@@ -262,20 +247,28 @@ class Store(Reader):
             lease, row = self._insert(lease, prepared)
             for choice in choices:
                 self._ledger.take(choice, row)
-            return Reservation(lease, existed=False)
+            return lease
 
     def _insert(self, lease: Lease, prepared: PreparedNetwork) -> tuple[Lease, int]:
-        """Write the row of `lease`; return it with its link's name, and the row's id."""
+        """Write the row of `lease`; return it with its link's name, and the row's id.
+
+        The two UNIQUE indexes that an insert can meet are the attachment's and the link's: the first means an error,
+        the second another attempt.
+        """
         attachment, netns = lease.attachment, lease.netns
         blob = encode_addresses(lease.addresses)
         device, inode = (None, None) if netns is None else (signed(netns.device), signed(netns.inode))
         key = attachment.network, attachment.container, attachment.ifname, prepared.document, self._boot, blob
-        suffix = "-br" if prepared.network.datapath == "bridge" else ""
         for attempt in range(_LINK_ATTEMPTS):
-            link = link_name(attachment, suffix, attempt)
+            link = link_name(attachment, prepared.suffix, attempt)
             cursor = self._execute(_INSERT, (*key, link, device, inode, lease.netns_path, lease.created))
             if cursor.rowcount == 1 and cursor.lastrowid is not None:
                 return structs.replace(lease, link=link), cursor.lastrowid
+            if attempt == 0 and self._find(attachment) is not None:
+                raise InterfaceExists(
+                    f"container {attachment.container} is attached to network {attachment.network} by "
+                    f"{attachment.ifname} already: DEL it first, or give another CNI_IFNAME"
+                )
         raise TryAgainLater(
             f"{_LINK_ATTEMPTS} link names of {attachment.alias} belong to leases whose links are not removed yet: "
             "try again"
@@ -283,20 +276,23 @@ class Store(Reader):
 
     # DEL
 
-    def cut(self, attachment: Attachment, now: float) -> Lease | None:
-        """Mark the live lease of `attachment` cut off as of `now`, and return it; None where there is none.
+    def cut(self, attachments: Iterable[Attachment], now: float) -> list[Lease]:
+        """Mark the live leases of `attachments` cut off as of `now`, and return them; one without is passed over.
 
-        Its addresses and its link's name stay taken until `close`; their quarantine counts from now.
+        Their addresses and their links' names stay taken until `close`; quarantine counts from now.
         """
+        found = []
         with self._writing():
-            lease = self._find(attachment)
-            if lease is None:
-                return None
-            self._execute(
-                "UPDATE lease SET cut = ? WHERE container = ? AND ifname = ? AND network = ? AND cut IS NULL",
-                (now, attachment.container, attachment.ifname, attachment.network),
-            )
-            return structs.replace(lease, released=now)
+            for attachment in attachments:
+                lease = self._find(attachment)
+                if lease is None:
+                    continue
+                self._execute(
+                    "UPDATE lease SET cut = ? WHERE container = ? AND ifname = ? AND network = ? AND cut IS NULL",
+                    (now, attachment.container, attachment.ifname, attachment.network),
+                )
+                found.append(structs.replace(lease, released=now))
+        return found
 
     def close(self, leases: Iterable[Lease], now: float, reason: str = "") -> int:
         """Close `leases`, cut (their links are removed) or live; their addresses are free, resting from the cut.
@@ -323,7 +319,7 @@ class Store(Reader):
                 self._forget_history(now, 2 * closed)
         return closed
 
-    def undo(self, lease: Lease, now: float, reason: str) -> None:
+    def undo(self, lease: Lease, now: float, reason: str = "ADD failed") -> None:
         """Close the lease of an ADD that failed for `reason` and has removed what it made.
 
         Its addresses go to the back of the queue as any others do: where one of them was what ADD failed for, trying
