@@ -76,9 +76,8 @@ def build_shim(source: Path, program: Path, extra_flags: list[str] | None = None
                 Path(linked).replace(program)
                 return
             complaints.append(complaint)
-    raise RuntimeError(
-        "the shim cannot be compiled; install gcc and libc6-dev, or the Python package ziglang\n" + "\n".join(complaints)
-    )
+    remedy = "install gcc and libc6-dev, or the Python package ziglang"
+    raise RuntimeError(f"the shim cannot be compiled; {remedy}\n{''.join(complaints)}")
 
 
 def _run(command: list[str]) -> str:

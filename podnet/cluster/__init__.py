@@ -1,0 +1,22 @@
+"""Where a node learns of itself and of the others: podnet.yaml and nodes.yaml, the embedded cluster source.
+
+What belongs here: reading and watching sources, and turning them into the model's values with errors that name file,
+line and key.  What does not: what follows from them (routes, rules, addresses: mesh, datapath, ipam).  Other sources
+give the same values: a tuple of Nodes, a file descriptor to wait on, and ``changed()``.
+"""
+
+from podnet.cluster.network import default_network
+from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
+from podnet.cluster.settings import Settings, parse_settings, read_settings
+from podnet.cluster.watch import NodesWatch
+
+__all__ = [
+    "NodesWatch",
+    "Settings",
+    "default_network",
+    "own_node",
+    "parse_nodes",
+    "parse_settings",
+    "read_nodes",
+    "read_settings",
+]

@@ -1,0 +1,125 @@
+"""Puts podnet into a node's CNI folders: the shim into the bin folder, the network's list into the conf folder.
+
+Runtimes watch the conf folder and execute what it names at any moment, so both files appear whole or not at all
+(written beside, fsync, rename), a running shim is replaced and never written to, and the list comes last.  What others
+put into the folders is theirs: it is never changed or deleted here.
+"""
+
+import os
+from contextlib import suppress
+
+from podnet import shim
+from podnet.errors import InvalidConfiguration, IOFailure
+
+SOCKET = "/run/podnet/podnet.sock"
+SPOOL = "/var/lib/podnet/spool"
+
+# struct settings of shim/podnet.c: the marker, then three NUL-padded strings.
+_MARKER = b"PODNET-SETTINGS\0"
+_SIZE = 256
+_SUN_PATH = 108  # sys/un.h, with the NUL
+
+
+def install_shim(
+    bin_dir: str, socket: str = SOCKET, interpreter: str = "", spool: str = SPOOL, *, name: str = "podnet"
+) -> bool:
+    """Install the shim as `name` into the folder `bin_dir`, with its settings in it; tell whether that changed it.
+
+    `socket` is the daemon's, `interpreter` what runs a verb when there is no daemon ("": nothing does), `spool` the
+    folder where DEL waits for a daemon then.  All three as the runtime sees the file system.  Raises
+    InvalidConfiguration for a path that the shim cannot hold, and IOFailure.
+    """
+    with open(shim.path(), "rb") as file:  # noqa: PTH123 - pathlib's import takes longer than all of this
+        program = file.read()
+    return _install(bin_dir, name, settle(program, socket, interpreter, spool), 0o755)
+
+
+def install_conflist(conf_dir: str, name: str, content: str) -> bool:
+    """Install the network configuration list `content` as `name` into the folder `conf_dir`; tell whether it changed.
+
+    To be called when all that the list names is in place and the daemon serves: from then on runtimes count the node
+    as ready.  Raises InvalidConfiguration for a name that runtimes would not read, and IOFailure.
+    """
+    if os.path.basename(name) != name or not name.endswith(".conflist") or name.startswith("."):  # noqa: PTH119
+        raise InvalidConfiguration(f"{name!r} is not the name of a CNI list; use one such as 10-podnet.conflist")
+    return _install(conf_dir, name, content.encode(), 0o644)
+
+
+def settle(program: bytes, socket: str, interpreter: str, spool: str) -> bytes:
+    """Return the shim `program` with its settings replaced; raises InvalidConfiguration or IOFailure."""
+    start = program.find(_MARKER)
+    if start < 0 or program.find(_MARKER, start + 1) >= 0 or len(program) < start + len(_MARKER) + 3 * _SIZE:
+        raise IOFailure(f"{shim.path()} is not podnet's shim; build it again with `pip install -e .`")
+    fields = (
+        _field("the socket's path", socket, _SUN_PATH),
+        _field("the interpreter's path", interpreter, _SIZE) if interpreter else bytes(_SIZE),
+        _field("the spool's path", spool, _SIZE),
+    )
+    start += len(_MARKER)
+    return b"".join((program[:start], *fields, program[start + 3 * _SIZE :]))
+
+
+def _field(what: str, path: str, size: int) -> bytes:
+    """Return `path` as a field of the shim's settings; `size` counts the NUL that ends it."""
+    encoded = os.fsencode(path)
+    if not path.startswith("/") or b"\0" in encoded:
+        raise InvalidConfiguration(f"{what}, {path!r}, is not absolute; write it from / on")
+    if len(encoded) >= size:
+        raise InvalidConfiguration(f"{what}, {path!r}, is {len(encoded)} bytes long; at most {size - 1} fit")
+    return encoded.ljust(_SIZE, b"\0")
+
+
+def _install(folder: str, name: str, content: bytes, mode: int) -> bool:
+    """Make the file `name` in `folder` hold `content` with `mode`, in one step that survives a power loss."""
+    path = f"{folder}/{name}"
+    try:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
+        if _holds(path, content, mode):
+            return False
+        temporary = f"{folder}/.{name}.{os.getpid()}.tmp"  # no runtime reads such a name
+        try:
+            _write(temporary, content, mode)
+            os.rename(temporary, path)  # noqa: PTH104 - as above
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108 - as above
+            raise
+        _fsync(folder)
+    except OSError as error:
+        raise IOFailure(
+            f"{path} cannot be installed: {error}; make {folder} a folder that root may write to"
+        ) from error
+    return True
+
+
+def _holds(path: str, content: bytes, mode: int) -> bool:
+    """Tell whether `path` is a file of that `content` and `mode` already: then its watchers are left in peace."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - as above
+        status = os.fstat(descriptor)
+        return status.st_mode == 0o100000 | mode and status.st_size == len(content) and file.read() == content
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    """Write `content` to a new file and wait until the disk has it."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - as above; left by a process of the same id that was killed
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - as above
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+
+
+def _fsync(folder: str) -> None:
+    """Wait until the disk has the folder's entries."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
