@@ -10,7 +10,7 @@
     CTA_FILTER             which parts of the tuples are to be compared (host order)
 
 A delete without CTA_FILTER names one entry by its whole tuple.  With CTA_FILTER it removes every entry that matches,
-inside the kernel, without a dump; entries that are offloaded to a flowtable stay.  Kernels before 6.11 take such a
+inside the kernel, without a dump; entries that are offloaded to a flowtable stay.  Kernels from before late 2024 take such a
 message for one with an incomplete tuple and answer EINVAL, so nothing is lost by mistake; there, dump by the same
 filter (5.8 and later) and delete what comes one by one.  Several attributes of one filter must all match, so the four
 places in which an address may stand need four messages: :func:`forget`.
@@ -79,12 +79,12 @@ class Tuple(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def src(self) -> IPAddress | None:
         """The source, of either family."""
-        return self.addresses and (self.addresses.src4 or self.addresses.src6)
+        return None if self.addresses is None else self.addresses.src4 or self.addresses.src6
 
     @property
     def dst(self) -> IPAddress | None:
         """The destination, of either family."""
-        return self.addresses and (self.addresses.dst4 or self.addresses.dst6)
+        return None if self.addresses is None else self.addresses.dst4 or self.addresses.dst6
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
