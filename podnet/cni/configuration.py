@@ -18,8 +18,6 @@
 What is left out comes from the defaults.  Of ``runtimeConfig`` other capabilities are handed on unread.
 """
 
-from math import isfinite
-
 import msgspec
 
 from podnet.cni.document import (
@@ -36,7 +34,7 @@ from podnet.cni.document import (
 )
 from podnet.cni.names import check_link_name, check_network_name
 from podnet.cni.ranges import IPAddress, IPNetwork, address, limited, network, range_sets
-from podnet.cni.versions import INSTALLED, UNSTATED, VERSIONS, ordinal, select, supported
+from podnet.cni.versions import HIGHEST, INSTALLED, UNSTATED, VERSIONS, ordinal, select, supported
 from podnet.errors import IncompatibleVersion, InvalidConfiguration, RequestError, UnsupportedField
 from podnet.model import DNS, Network, PodRoute, Range
 from podnet.model.network import Datapath
@@ -80,12 +78,12 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
         document = decode(stdin)
     except RequestError:
         # A version from after podnet's time may well have keys podnet does not know: say the cause, not the symptom.
-        check_version(stated_version(stdin))
+        check_version(stated_version(stdin) or "")
         raise
     configuration = _configuration(document, defaults)
-    if len(stdin) <= _RECENT_BYTES:
-        while len(_recent) >= _RECENT:
-            _recent.pop(next(iter(_recent)), None)
+    if len(stdin) <= _RECENT_BYTES and not configuration.prev_result:  # which differs for every pod
+        if len(_recent) >= _RECENT:
+            _recent.clear()
         _recent[stdin] = (defaults, configuration)
     return configuration
 
@@ -99,22 +97,21 @@ def parse_leniently(stdin: bytes, defaults: Network) -> Configuration:
     try:
         return parse(stdin, defaults)
     except RequestError:
-        identity = decode_as(stdin, Identity)
-        version = identity.cni_version or UNSTATED
+        name = check_network_name(decode_as(stdin, Identity).name)
+        version = stated_version(stdin) or UNSTATED
         return Configuration(
-            cni_version=version if supported(version) else VERSIONS[-1],
-            network=msgspec.structs.replace(defaults, name=check_network_name(identity.name)),
+            cni_version=version if supported(version) else HIGHEST,
+            network=msgspec.structs.replace(defaults, name=name),
         )
 
 
-def check_version(version: str | None) -> str:
-    """Return the version a configuration states, or what "" means; raise IncompatibleVersion (None: it is no text)."""
-    if version is None or supported(version):
-        return version or UNSTATED
-    if not version:
-        return UNSTATED
+def check_version(stated: str) -> str:
+    """Return the version a configuration states, or what leaving it out means; raise IncompatibleVersion."""
+    version = stated or UNSTATED
+    if supported(version):
+        return version
     raise IncompatibleVersion(
-        f"cniVersion {version[:80]!r} is none that podnet speaks: write {VERSIONS[-1]} or lower",
+        f"cniVersion {version[:80]!r} is none that podnet speaks: write {HIGHEST} or lower",
         f"supported: {', '.join(VERSIONS)}",
     )
 
@@ -125,20 +122,16 @@ def load(document: bytes, defaults: Network) -> Network:
     Raise as `parse` does, and InvalidConfiguration where no plugin of a list is podnet.
     """
     outer = decode_as(document, ListFile)
+    plugins = [document] if outer.plugins is None else [bytes(plugin) for plugin in outer.plugins]
+    types = [decode_as(plugin, PluginType).type for plugin in plugins]
+    if PLUGIN not in types:
+        told = ", ".join(types)[:80] or "none"
+        raise InvalidConfiguration(f"the file has no plugin of type {PLUGIN!r}: its plugins' types are {told}")
     if outer.plugins is None:
         return parse(document, defaults).network
-    version = select(outer.cni_version or "", tuple(outer.cni_versions or ()))
-    if version is None:
-        check_version(outer.cni_version or "")
-    types = []
-    for plugin in outer.plugins:
-        kind = decode_as(bytes(plugin), PluginType).type
-        if kind == PLUGIN:
-            return parse(_derive(bytes(plugin), outer.name, version or ""), defaults).network
-        types.append(kind)
-    raise InvalidConfiguration(
-        f"the list has no plugin of type {PLUGIN!r}: its plugins are {', '.join(types) or 'none'}",
-    )
+    # What no version in common means is told by the stated one.
+    version = select(outer.cni_version or "", outer.cni_versions or ()) or check_version(outer.cni_version or "")
+    return parse(_derive(plugins[types.index(PLUGIN)], outer.name, version), defaults).network
 
 
 def _derive(plugin: bytes, name: str | None, version: str) -> bytes:
@@ -286,7 +279,7 @@ def _dns(document: Document, defaults: Network) -> DNS:
 
 
 def _quarantine(seconds: float) -> float:
-    if not (isfinite(seconds) and seconds >= 0):
+    if seconds < 0:
         raise InvalidConfiguration(f"ipam.quarantine: {seconds} is no time to wait: give seconds, 0 for none")
     return float(seconds)
 

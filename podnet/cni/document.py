@@ -116,10 +116,9 @@ class Document(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=T
     is_default_gateway: bool | None = None
 
 
-class Identity(msgspec.Struct, gc=False, rename="camel"):
+class Identity(msgspec.Struct, gc=False):
     """As much of a configuration as DEL cannot do without."""
 
-    cni_version: str | None = None
     name: str | None = None
 
 
@@ -193,22 +192,28 @@ def _plain(value: bytes) -> Any:
 
 
 def failure(error: Exception, stdin: bytes) -> RequestError:
-    """Return what a caller is told of a failed decode."""
-    if isinstance(error, msgspec.ValidationError):
-        unknown = _UNKNOWN.fullmatch(str(error))
-        if unknown:
-            return _unknown_key(unknown["key"], unknown["path"] or "$", stdin)
-        return _wrong_type(str(error))
-    if isinstance(error, RecursionError):
-        return DecodingFailure("standard input: JSON nested too deeply: a network configuration has a few levels")
+    """Return what a caller is told of a failed decode: first of all, whether `stdin` is JSON."""
     if not stdin.strip():
         return DecodingFailure("standard input is empty: the runtime must send the network configuration, as JSON")
-    return _malformed(error, stdin)
+    try:
+        whole = msgspec.json.decode(stdin)
+    except msgspec.ValidationError:  # JSON, but for a number that no float can hold
+        whole = None
+    except RecursionError:
+        return DecodingFailure("standard input: JSON nested too deeply: a network configuration has a few levels")
+    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+        return _malformed(malformed, stdin)
+    unknown = _UNKNOWN.fullmatch(str(error))
+    if unknown:
+        return _unknown_key(unknown["key"], unknown["path"] or "$", whole)
+    return _wrong_type(str(error))
 
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*?)`(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
 _PATH = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
-_BYTE = re.compile(r"(?P<what>.*) \(byte (?P<offset>\d+)\)", re.DOTALL)
+_BYTE = re.compile(r"(?:JSON is malformed: )?(?P<what>.*) \(byte (?P<offset>\d+)\)", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(\$.*)`)?")
+_JSON_TYPES = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", " | null": ""}
 
 
 def _malformed(error: Exception, stdin: bytes) -> RequestError:
@@ -219,31 +224,37 @@ def _malformed(error: Exception, stdin: bytes) -> RequestError:
         what, offset = "not UTF-8", undecodable.start
     else:
         told = _BYTE.fullmatch(str(error))
-        what, offset = (told["what"], int(told["offset"])) if told else (str(error), len(stdin))
+        what, offset = (told["what"], int(told["offset"])) if told else ("it ends too early", len(stdin))
     before = stdin[:offset]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return DecodingFailure(
-        f"standard input is not JSON: {what[:1].lower()}{what[1:]}, at line {line}, column {column} (offset {offset})",
+        f"standard input is not JSON: {what}, at line {line}, column {column} (offset {offset})",
         f"near {stdin[max(0, offset - 20) : offset + 20].decode('utf-8', 'replace')!r}",
     )
 
 
 def _wrong_type(text: str) -> RequestError:
+    missing = _MISSING.fullmatch(text)
+    if missing:
+        return InvalidConfiguration(
+            f"network configuration: {missing[2] or '$'}: the key {missing[1]!r} is missing: add it"
+        )
     told = _PATH.fullmatch(text)
     what, path = (told["what"], told["path"] or "$") if told else (text, "$")
-    what = what.replace("`", "").replace(" | null", "").replace("float", "number")
+    for python, json in _JSON_TYPES.items():
+        what = re.sub(rf"`?\b{python}\b`?" if python.isalpha() else re.escape(python), json, what)
+    what = what.replace("`", "")
     return InvalidConfiguration(f"network configuration: {path}: {what[:1].lower()}{_cut(what[1:])}")
 
 
-def _unknown_key(key: str, path: str, stdin: bytes) -> RequestError:
+def _unknown_key(key: str, path: str, whole: Any) -> RequestError:
     """Name key and value (SPEC.md, error 2) and what was probably meant."""
     place = "" if path == "$" else f" in {path[2:]}"
     remedy = (ELSEWHERE_IN_IPAM if path == "$.ipam" else ELSEWHERE if path == "$" else {}).get(key)
     remedy = remedy or _nearest(key, path)
-    shown = _cut(key)
     return UnsupportedField(
-        f"network configuration: unknown key {shown!r}{place}, value {_value(stdin, path, key)}: {remedy}"
+        f"network configuration: unknown key {_cut(key)!r}{place}, value {_value(whole, path, key)}: {remedy}"
     )
 
 
@@ -266,11 +277,13 @@ def _nearest(key: str, path: str) -> str:
     return f"known are {', '.join(sorted(name for name in names if '/' not in name))}"
 
 
-def _value(stdin: bytes, path: str, key: str) -> str:
-    value = msgspec.json.decode(stdin)
-    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
-        value = value[name] if name else value[int(index)]
-    return _cut(msgspec.json.encode(value[key]))
+def _value(whole: Any, path: str, key: str) -> str:
+    try:
+        for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
+            whole = whole[name] if name else whole[int(index)]
+        return _cut(msgspec.json.encode(whole[key]))
+    except (KeyError, IndexError, TypeError):  # an object that stands twice: of those the last is kept
+        return "unclear"
 
 
 def _cut(text: str | bytes | msgspec.Raw) -> str:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from podnet.errors import DecodeError, InvalidEnvironment
+from podnet.errors import DecodeError, DecodingFailure, InvalidEnvironment
 
 MAGIC = b"PNF1"
 STDIN_LIMIT = 1 << 20
@@ -48,10 +48,12 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     netns_errno: int = 0
 
     def encode(self) -> bytes:
-        """Return the frame's bytes.  Raise InvalidEnvironment for NUL, or ``=`` in a variable's name."""
+        """Return the frame's bytes.  Raise InvalidEnvironment or DecodingFailure for what cannot be sent."""
         for key, value in self.environment.items():
             if not key or "=" in key or "\0" in key or "\0" in value:
                 raise InvalidEnvironment(f"variable {key!r} cannot be sent: its name or value holds NUL or '='")
+        if len(self.stdin) > STDIN_LIMIT:
+            raise DecodingFailure(f"standard input has {len(self.stdin)} bytes: at most {STDIN_LIMIT} are taken")
         environment = "".join([f"{key}={value}\0" for key, value in self.environment.items()])
         block = environment.encode("utf-8", "surrogateescape")
         return _HEADER.pack(MAGIC, self.netns_errno, len(block), len(self.stdin)) + block + self.stdin

@@ -123,8 +123,8 @@ def version_of(frame: Frame) -> str:
 
 
 def _add(frame: Frame, defaults: Network) -> Add:
-    configuration = parse_configuration(frame.stdin, defaults)
     container, ifname = _attachment(frame)
+    configuration = parse_configuration(frame.stdin, defaults)
     netns = _netns(frame)
     args = parse_args(_text(frame, "CNI_ARGS"))
     _check_address_count(configuration)
@@ -138,12 +138,12 @@ def _add(frame: Frame, defaults: Network) -> Add:
 
 
 def _check(frame: Frame, defaults: Network) -> Check:
+    container, ifname = _attachment(frame)
     configuration = parse_configuration(frame.stdin, defaults)
     if ordinal(configuration.cni_version) < ordinal("0.4.0"):
         raise IncompatibleVersion(
             f"cniVersion {configuration.cni_version} has no CHECK: it came with 0.4.0, so write that or a higher one"
         )
-    container, ifname = _attachment(frame)
     netns = _netns(frame)
     if not configuration.prev_result:
         raise InvalidConfiguration("CHECK needs prevResult: the runtime must send the result of the ADD in it")
@@ -158,8 +158,8 @@ def _check(frame: Frame, defaults: Network) -> Check:
 
 def _delete(frame: Frame, defaults: Network) -> Delete:
     """Fail only where it is not known what to delete."""
-    configuration = parse_leniently(frame.stdin, defaults)
     container, ifname = _attachment(frame)
+    configuration = parse_leniently(frame.stdin, defaults)
     try:
         args = parse_args(frame.environment.get("CNI_ARGS", ""))
     except InvalidEnvironment:

@@ -8,7 +8,8 @@
 =============== ============================================================================================
 
 `Attached` is the one value behind all of them.  RENDERERS maps versions to functions of it; a reader of each shape
-(for `prevResult` in a chain) has its place in READERS, which today knows the shapes CHECK can meet (0.4.0 on).
+(for `prevResult` in a chain) has its place in READERS, which knows those from 0.3.0 on; CHECK came with 0.4.0.
+Keys stand in the reference plugins' order.
 Until 1.0.0 the reference plugins always write ``dns``, be it empty, and so does podnet.
 """
 
@@ -88,10 +89,10 @@ class _Interface(msgspec.Struct, gc=False, omit_defaults=True):
     sandbox: str = ""
 
 
-class _IP(msgspec.Struct, gc=False, omit_defaults=True):
-    address: str
+class _IP(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     version: str = ""
     interface: int | None = None
+    address: str
     gateway: str | None = None
 
 
@@ -121,11 +122,11 @@ class _FamilyIP(msgspec.Struct, gc=False, omit_defaults=True):
     routes: list[_Route] | None = None
 
 
-class _FamilyResult(msgspec.Struct, gc=False, omit_defaults=True):
+class _FamilyResult(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     cniVersion: str  # noqa: N815
-    dns: _DNS
     ip4: _FamilyIP | None = None
     ip6: _FamilyIP | None = None
+    dns: _DNS
 
 
 def _render_families(version: str, attached: Attached) -> bytes:
@@ -136,7 +137,9 @@ def _render_families(version: str, attached: Attached) -> bytes:
         if family not in families:
             routes = [_route(route) for route in attached.routes if route.dst.version == family]
             families[family] = _FamilyIP(f"{ip.address}/{ip.prefixlen}", _text(ip.gateway), routes or None)
-    return msgspec.json.encode(_FamilyResult(version, _dns(attached.dns), families.get(4), families.get(6)))
+    return msgspec.json.encode(
+        _FamilyResult(cniVersion=version, ip4=families.get(4), ip6=families.get(6), dns=_dns(attached.dns))
+    )
 
 
 def _render_list(
@@ -146,10 +149,10 @@ def _render_list(
     interfaces = [_Interface(i.name, i.mac, i.mtu if mtu else 0, i.sandbox) for i in attached.interfaces]
     ips = [
         _IP(
-            f"{ip.address}/{ip.prefixlen}",
-            str(ip.address.version) if ip_version else "",
-            ip.interface,
-            _text(ip.gateway),
+            version=str(ip.address.version) if ip_version else "",
+            interface=ip.interface,
+            address=f"{ip.address}/{ip.prefixlen}",
+            gateway=_text(ip.gateway),
         )
         for ip in attached.ips
     ]
@@ -206,7 +209,9 @@ def _read_ip(ip: _IP, interfaces: int) -> IPConfig:
     return IPConfig(value, int(prefixlen), _address(ip.gateway) if ip.gateway else None, ip.interface)
 
 
-READERS: dict[str, Callable[[bytes], Attached]] = {"0.4.0": _read_list, "1.0.0": _read_list, "1.1.0": _read_list}
+READERS: dict[str, Callable[[bytes], Attached]] = dict.fromkeys(
+    ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"), _read_list
+)
 
 
 def _route(route: PodRoute) -> _Route:

@@ -1,5 +1,7 @@
 """The versions of the CNI specification that podnet speaks, and which verb exists since when."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -22,7 +24,7 @@ def supported(version: str) -> bool:
     return version in VERSIONS
 
 
-def select(stated: str, others: tuple[str, ...] = ()) -> str | None:
+def select(stated: str, others: Iterable[str] = ()) -> str | None:
     """Return the highest version that a list offers by `cniVersion` and `cniVersions` and podnet speaks, or None.
 
     SPEC.md, "Version considerations".
