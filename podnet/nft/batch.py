@@ -14,7 +14,7 @@ error that the commit itself meets is told with the sequence of the begin messag
 from collections.abc import Iterable
 
 from podnet.netlink.attributes import attribute, be32
-from podnet.netlink.message import NLM_F_ACK, Request
+from podnet.netlink.message import Request
 from podnet.nft.message import GETGEN, NFGENMSG, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES
 
 _BATCH_GENID = 1
@@ -22,7 +22,7 @@ _ENVELOPE = NFGENMSG.pack(0, 0, NFNL_SUBSYS_NFTABLES)
 
 
 def batch(requests: Iterable[Request], *, generation: int | None = None) -> tuple[Request, ...]:
-    """Return `requests` between begin and end, each asking for an acknowledgement; begin and end do not ask.
+    """Return `requests` between begin and end.  Who sends them asks for acknowledgements (netlink.transaction).
 
     With `generation` (of a ``GETGEN`` before) the kernel refuses the batch with ERESTART if the ruleset has changed
     since.
@@ -30,7 +30,7 @@ def batch(requests: Iterable[Request], *, generation: int | None = None) -> tupl
     begin = _ENVELOPE if generation is None else _ENVELOPE + attribute(_BATCH_GENID, be32.encode(generation))
     return (
         Request(NFNL_MSG_BATCH_BEGIN, 0, begin),
-        *(Request(r.type, r.flags | NLM_F_ACK, r.payload) for r in requests),
+        *requests,
         Request(NFNL_MSG_BATCH_END, 0, _ENVELOPE),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from podnet.errors import DecodeError
 from podnet.netlink.message import NLM_F_DUMP, Request
 from podnet.nft.chain import Chain
 from podnet.nft.element import Element, message_elements
@@ -29,13 +30,17 @@ from podnet.nft.table import Table
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a table holds: chains, named sets, their elements, and the rules in order within each chain."""
+    """What a table holds: chains, named sets, their elements, and the rules in order within each chain.
+
+    `foreign` names the sets whose types podnet does not speak: another hand's, and nothing more is told of them.
+    """
 
     table: Table
     chains: tuple[Chain, ...] = ()
     sets: tuple[Set, ...] = ()
     elements: tuple[Element, ...] = ()
     rules: tuple[Rule, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 def get_table(table: Table) -> Request:
@@ -73,16 +78,22 @@ def content(
     """Return what `table` holds from the answers to its dumps; `members` by the kernel's name of the set.
 
     Anonymous sets become part of the rules that use them, so that rules compare equal to those that were sent.
-    Raises `DecodeError` where an answer has a type or a verdict that podnet does not speak.
+    Raises `DecodeError` where an element is not what its set says.
     """
     ours = (table.number, table.name)
     named: list[Set] = []
+    foreign: list[str] = []
     elements: list[Element] = []
     anonymous: dict[str, AnonymousSet] = {}
     for message in sets:
         if (message.family, message.table) != ours:
             continue
-        owner, name = Set.of(message), message.name or ""
+        name = message.name or ""
+        try:
+            owner = Set.of(message)
+        except DecodeError:
+            foreign.append(name)
+            continue
         found = message_elements(owner, members.get(name, ()))
         if (message.flags or 0) & ANONYMOUS:
             anonymous[name] = anonymous_set(owner, found)
@@ -95,4 +106,5 @@ def content(
         sets=tuple(named),
         elements=tuple(elements),
         rules=tuple(Rule.of(r, anonymous) for r in rules if (r.family, r.table) == ours),
+        foreign=tuple(foreign),
     )

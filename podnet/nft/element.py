@@ -3,7 +3,7 @@
 The kernel's shapes of a key (net/netfilter/nf_tables_api.c, nft_set_rbtree.c, nft_set_pipapo.c)::
 
     plain set                 KEY
-    interval set              KEY first, then a second element KEY last+1 with INTERVAL_END (none if last is the highest)
+    interval set              KEY first; then a second element KEY last+1 with INTERVAL_END, if there is a last+1
     concatenated interval     KEY firsts, KEY_END lasts, in one element
 """
 
@@ -234,8 +234,7 @@ def _canonical(value: Any) -> Any:
     if isinstance(first, IPv4Address | IPv6Address):
         if isinstance(value, IPv4Network | IPv6Network):
             return value
-        networks = summarize_address_range(first, last)
-        network = next(networks)
+        network: Any = next(summarize_address_range(first, last))
         return network if network.broadcast_address == last else Interval(first, last)
     return Interval(first, last)
 
@@ -296,7 +295,8 @@ def _element(owner: Set, key: Key, message: ElementMessage) -> Element:
     elif message.data is not None:
         data = decode_key(owner.data, message.data)
     try:
-        return Element(owner, key, data, userdata.comment_of(message.userdata), message.timeout or 0)
+        timeout = 0 if message.timeout in {None, owner.default_timeout} else message.timeout or 0
+        return Element(owner, key, data, userdata.comment_of(message.userdata), timeout)
     except ValueError as error:
         raise DecodeError(str(error)) from error
 

@@ -16,6 +16,8 @@ from podnet.nft.set import Set
 from podnet.nft.statement import Statement, linearize
 from podnet.nft.table import Table
 
+_ANONYMOUS_ID = 0x8000_0000  # apart from the number that named sets carry
+
 Verb = Literal["add", "insert", "delete", "destroy"]
 
 
@@ -102,7 +104,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
             if isinstance(expression, Lookup) and expression.set.endswith("%d"):
                 anonymous = remaining.pop(0)
                 key = f"{self.chain} {index} {self.text or self.expressions!r} {self.comment}"
-                number = crc32(key.encode()) or 1
+                number = crc32(key.encode()) | _ANONYMOUS_ID
                 shape = msgspec.structs.replace(anonymous.set, size=len(anonymous.members))
                 requests += shape.requests(id=number)
                 requests += elements(anonymous.members, id=number)

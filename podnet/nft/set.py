@@ -58,6 +58,8 @@ class Set(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False, kw
                 raise ValueError(f"set {self}: type {name!r} is none of {', '.join(DATATYPES)}")
         if not self.key or "verdict" in self.key or ("verdict" in self.data and len(self.data) > 1):
             raise ValueError(f"set {self}: type {' . '.join(self.key)} : {' . '.join(self.data)} cannot be meant")
+        if self.interval and any(_unordered(name, alone=len(self.key) == 1) for name in self.key):
+            raise ValueError(f"set {self}: flags interval needs keys in network byte order, not {' . '.join(self.key)}")
 
     @property
     def flags(self) -> int:
@@ -171,6 +173,11 @@ class Set(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False, kw
 
 
 _CONCATENATION = userdata.encode([(_TYPEOF_EXPR, userdata.u32(_EXPR_CONCAT)), (_TYPEOF_DATA, b"")])
+
+
+def _unordered(name: str, *, alone: bool) -> bool:
+    """Return whether ranges of the type make no sense bytewise; a name may stand beside a range, as itself."""
+    return DATATYPES[name].byteorder == HOST and (alone or name != "ifname")
 
 
 def _byteorder(types: tuple[str, ...]) -> int:

@@ -5,11 +5,20 @@ from typing import Literal
 import msgspec
 
 from podnet.netlink.message import NLM_F_CREATE, NLM_F_EXCL, Request
-from podnet.nft.message import DELTABLE, DESTROYTABLE, FAMILIES, FAMILY_NAMES, NEWTABLE, TableMessage
+from podnet.nft.message import (
+    DELRULE,
+    DELTABLE,
+    DESTROYTABLE,
+    FAMILIES,
+    FAMILY_NAMES,
+    NEWTABLE,
+    RuleMessage,
+    TableMessage,
+)
 
 OWNER, PERSIST = 2, 4  # NFT_TABLE_F_OWNER (kernel 5.12), NFT_TABLE_F_PERSIST (6.9)
 
-Verb = Literal["add", "create", "delete", "destroy"]
+Verb = Literal["add", "create", "delete", "destroy", "flush"]
 CREATION = {"add": NLM_F_CREATE, "create": NLM_F_CREATE | NLM_F_EXCL}
 
 
@@ -35,9 +44,12 @@ class Table(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     def requests(self, verb: Verb = "add", *, flags: int = 0) -> tuple[Request, ...]:
         """Return the messages; `flags` (``OWNER``, ``PERSIST``) make the sending socket the table's owner.
 
-        Deleting deletes all that is in it; ``destroy`` (kernel 6.3) does not mind if there is no such table.
+        ``delete`` deletes all that is in it, ``flush`` the rules of all its chains; ``destroy`` (kernel 6.3) does not
+        mind if there is no such table.
         """
         making = verb in CREATION
+        if verb == "flush":
+            return (Request(DELRULE, 0, RuleMessage(family=self.number, table=self.name).encode()),)
         message = TableMessage(family=self.number, name=self.name, flags=flags if making else None)
         number = NEWTABLE if making else DESTROYTABLE if verb == "destroy" else DELTABLE
         return (Request(number, CREATION.get(verb, 0), message.encode()),)

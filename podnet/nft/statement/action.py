@@ -236,7 +236,7 @@ REJECT_CODES: dict[str, dict[str, int]] = {
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
-    """Drop and tell the sender: ``icmp``, ``icmpv6``, ``icmpx`` (as the packet's family) with `code`, or ``tcp`` reset."""
+    """Drop and tell the sender: ``icmp``, ``icmpv6``, ``icmpx`` (as the packet's family) `code`, or ``tcp`` reset."""
 
     kind: Literal["icmp", "icmpv6", "icmpx", "tcp"] = "icmpx"
     code: str = "port-unreachable"

@@ -44,7 +44,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     @property
     def text(self) -> str:
         """The match as nft writes it."""
-        operator = "" if self.operator == "==" else f"{self.operator} "
+        operator = "" if self.operator == "==" or isinstance(self.value, Masked) else f"{self.operator} "
         return f"{self.selector} {operator}{self._right()}"
 
     def _right(self) -> str:
@@ -54,7 +54,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
             return f"@{value.name}"
         if isinstance(value, Masked):
             write = DATATYPES[types[0]].text
-            return f"& {write(value.mask)} == {write(value.value)}"
+            return f"& {write(value.mask)} {self.operator} {write(value.value)}"
         if type(value) is tuple:
             return f"{{ {', '.join(key_text(types, _key(member)) for member in value)} }}"
         return value_text(types[0], value)
