@@ -1,0 +1,98 @@
+"""What all labs of a machine share, and how the last one takes it away again.
+
+A mount namespace needs a folder to mount on, so /etc/cni and the like must exist, and /run/netns must be a shared
+mount.  What was made for that is written down in /run/podnet-lab/machine.json before it is made, and is removed with
+the last lab, unless someone else has come to use it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from podnet.lab import namespaces
+
+RUN = Path("/run/podnet-lab")
+NODE_FOLDERS = {
+    "etc-podnet": Path("/etc/podnet"),
+    "etc-cni": Path("/etc/cni"),
+    "opt-cni": Path("/opt/cni"),
+    "var-lib-podnet": Path("/var/lib/podnet"),
+}
+
+
+class Traces(msgspec.Struct):
+    """What podnet labs made on this machine: `folders` in the order of making, and whether /run/netns is a mount."""
+
+    folders: list[str] = []
+    names_mounted: bool = False
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the one lock of all labs; it outlives no process."""
+    while True:
+        RUN.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the last lab of another process took the folder away just now
+            descriptor = os.open(RUN / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _still_there(descriptor):
+                break
+            os.close(descriptor)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _still_there(descriptor: int) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == (RUN / "lock").stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def prepare() -> None:
+    """Make what lab nodes need of the machine (call with the lock held)."""
+    traces = _read()
+    for folder in (*NODE_FOLDERS.values(), namespaces.NAMED):
+        missing = [p for p in (folder, *folder.parents) if not p.exists()]
+        for path in reversed(missing):
+            traces.folders.append(str(path))
+            _write(traces)
+            path.mkdir(exist_ok=True)
+    if namespaces.share_names():
+        traces.names_mounted = True
+        _write(traces)
+
+
+def release() -> None:
+    """Take away what `prepare` made if no lab is left (call with the lock held)."""
+    if any(p.is_dir() for p in RUN.iterdir()):
+        return
+    traces = _read()
+    if traces.names_mounted and not any(namespaces.NAMED.iterdir()):
+        with suppress(OSError):  # busy: someone uses it
+            namespaces.unmount(namespaces.NAMED, 0)
+    for folder in reversed(traces.folders):
+        with suppress(OSError):  # not empty: someone uses it
+            Path(folder).rmdir()
+    for name in ("machine.json", "lock"):
+        (RUN / name).unlink(missing_ok=True)
+    RUN.rmdir()
+
+
+def _read() -> Traces:
+    try:
+        return msgspec.json.decode((RUN / "machine.json").read_bytes(), type=Traces)
+    except FileNotFoundError:
+        return Traces()
+
+
+def _write(traces: Traces) -> None:
+    temporary = RUN / "machine.json.new"
+    temporary.write_bytes(msgspec.json.encode(traces))
+    temporary.rename(RUN / "machine.json")

@@ -1,0 +1,215 @@
+"""What a lab consists of: its nodes, pods, LAN, router and outside, and every name and address in it.
+
+::
+
+    n1  10.99.0.11 ─┐                          the LAN is a bridge in the namespace podnet-NAME-lan, which is
+    n2  10.99.0.12 ─┼─ LAN 10.99.0.1 ── outside    the nodes' router as well; neither it nor the outside
+    n3  10.99.0.13 ─┘   MTU 1500    MTU 1400       knows a route to any pod
+
+Addresses are drawn from ranges set aside for documentation (RFC 5737, RFC 3849) and for private use.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Literal, Self
+
+import msgspec
+
+from podnet.errors import InvalidConfiguration
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+Datapath = Literal["ptp", "bridge"]
+Role = Literal["pod", "node", "outside"]
+
+DATAPATHS = ("ptp", "bridge")
+BACKENDS = {"direct": 0}  # bytes that a backend takes of every packet
+UPLINK_MTU = 1500
+OUTSIDE_MTU = 1400
+MOST_NODES = 100
+MOST_PODS = 100
+LAN: dict[int, IPNetwork] = {4: IPv4Network("10.99.0.0/24"), 6: IPv6Network("fd99::/64")}
+ROUTER: dict[int, IPAddress] = {4: IPv4Address("10.99.0.1"), 6: IPv6Address("fd99::1")}
+OUTSIDE_LAN: dict[int, IPNetwork] = {4: IPv4Network("198.51.100.0/24"), 6: IPv6Network("2001:db8:51:100::/64")}
+OUTSIDE_ROUTER: dict[int, IPAddress] = {4: IPv4Address("198.51.100.1"), 6: IPv6Address("2001:db8:51:100::1")}
+OUTSIDE: dict[int, IPAddress] = {4: IPv4Address("198.51.100.10"), 6: IPv6Address("2001:db8:51:100::10")}
+CLUSTER_CIDRS: dict[int, IPNetwork] = {4: IPv4Network("10.244.0.0/16"), 6: IPv6Network("fd00:10:244::/56")}
+SERVICES: dict[int, IPNetwork] = {4: IPv4Network("10.96.0.0/24"), 6: IPv6Network("fd00:10:96::/112")}
+COLOURS = (
+    *("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown"),
+    *("black", "white", "grey", "cyan", "magenta", "olive", "navy", "teal"),
+)
+
+
+class LabNode(msgspec.Struct, frozen=True, kw_only=True):
+    """One lab node: `name` (its host name too), its number from 1, its addresses, pod CIDRs and its pods' colours."""
+
+    name: str
+    number: int
+    addresses: tuple[IPAddress, ...]
+    pod_cidrs: tuple[IPNetwork, ...]
+    pods: tuple[str, ...]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be a source or target of a probe: where it is (`namespace`) and its `addresses`.
+
+    `node` is the name of the node it is on, empty for the outside.
+    """
+
+    name: str
+    role: Role
+    namespace: str
+    node: str
+    addresses: tuple[IPAddress, ...]
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the address of IP `version` 4 or 6."""
+        return next((a for a in self.addresses if a.version == version), None)
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole lab; `families` are IP versions, in the order in which a pod gets its addresses."""
+
+    name: str
+    datapath: Datapath
+    families: tuple[int, ...]
+    backend: str
+    nodes: tuple[LabNode, ...]
+
+    @property
+    def pod_mtu(self) -> int:
+        """The MTU of a pod's link: the uplink's less what the backend takes."""
+        return UPLINK_MTU - BACKENDS[self.backend]
+
+    @property
+    def lan_namespace(self) -> str:
+        """The namespace of the LAN's bridge, which is the router too."""
+        return f"podnet-{self.name}-lan"
+
+    @property
+    def outside_namespace(self) -> str:
+        """The namespace of the one host beyond the router."""
+        return f"podnet-{self.name}-outside"
+
+    def namespace(self, node: LabNode | str, pod: str = "") -> str:
+        """Return the name of the network namespace of `node`, or of `pod` on it."""
+        return "-".join(("podnet", self.name, node if isinstance(node, str) else node.name, *([pod] if pod else [])))
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Every network namespace of the lab: LAN, outside, nodes, pods."""
+        return (
+            self.lan_namespace,
+            self.outside_namespace,
+            *(self.namespace(n) for n in self.nodes),
+            *(self.namespace(n, p) for n in self.nodes for p in n.pods),
+        )
+
+    def grown(self, pods: int) -> Self:
+        """Return this lab with one more node of `pods` pods."""
+        number = max((n.number for n in self.nodes), default=0) + 1
+        return msgspec.structs.replace(self, nodes=(*self.nodes, node(number, pods, self.families)))
+
+
+def topology(
+    *,
+    name: str = "lab",
+    nodes: int = 3,
+    pods: int = 2,
+    datapath: Datapath = "ptp",
+    families: tuple[int, ...] = (4,),
+    backend: str = "direct",
+) -> Topology:  # fmt: skip - one line per thought
+    """Return the lab of `nodes` nodes with `pods` pods each; raise `InvalidConfiguration` for what cannot be built."""
+    if not (name.isascii() and name.isalnum() and name.islower() and len(name) <= 16):  # noqa: PLR2004 - said below
+        raise InvalidConfiguration(f"lab name {name!r}: at most 16 lower-case letters and digits, no hyphen")
+    if datapath not in DATAPATHS:
+        raise InvalidConfiguration(f"datapath {datapath!r}: one of {', '.join(DATAPATHS)}")
+    if backend not in BACKENDS:
+        raise InvalidConfiguration(f"backend {backend!r}: one of {', '.join(BACKENDS)}")
+    if not 1 <= nodes <= MOST_NODES:
+        raise InvalidConfiguration(f"{nodes} nodes: a lab has 1 to {MOST_NODES}")
+    if not families or not set(families) <= {4, 6}:
+        raise InvalidConfiguration(f"families {families}: 4, 6 or both")
+    made = tuple(node(number, pods, families) for number in range(1, nodes + 1))
+    return Topology(name=name, datapath=datapath, families=families, backend=backend, nodes=made)
+
+
+def node(number: int, pods: int, families: tuple[int, ...]) -> LabNode:
+    """Return lab node `number` with `pods` pods, named by colours as the study notes name theirs."""
+    if not 0 <= pods <= MOST_PODS:
+        raise InvalidConfiguration(f"{pods} pods on a node: 0 to {MOST_PODS}")
+    if number > MOST_NODES:
+        raise InvalidConfiguration(f"node n{number}: a lab has at most {MOST_NODES} nodes")
+    addresses = {4: f"10.99.0.{10 + number}", 6: f"fd99::{10 + number}"}
+    cidrs = {4: f"10.244.{number}.0/24", 6: f"fd00:10:244:{number:x}::/64"}
+    return LabNode(
+        name=f"n{number}",
+        number=number,
+        addresses=tuple(ip_address(addresses[f]) for f in families),
+        pod_cidrs=tuple(ip_network(cidrs[f]) for f in families),
+        pods=tuple(colour(i) for i in range(pods)),
+    )
+
+
+def colour(index: int) -> str:
+    """Return the name of a node's pod `index` from 0: red, blue, … and from the second round on red2, blue2, …."""
+    round_, at = divmod(index, len(COLOURS))
+    return COLOURS[at] + (str(round_ + 1) if round_ else "")
+
+
+def endpoints(lab: Topology, pod_addresses: dict[str, tuple[IPAddress, ...]]) -> tuple[Endpoint, ...]:
+    """Return pods, nodes and the outside, in that order; `pod_addresses` by pod name (n1-red), what ADD answered."""
+    pods = [
+        Endpoint(
+            name=f"{n.name}-{p}",
+            role="pod",
+            namespace=lab.namespace(n, p),
+            node=n.name,
+            addresses=pod_addresses[f"{n.name}-{p}"],
+        )
+        for n in lab.nodes
+        for p in n.pods
+        if f"{n.name}-{p}" in pod_addresses
+    ]
+    nodes = [
+        Endpoint(name=n.name, role="node", namespace=lab.namespace(n), node=n.name, addresses=n.addresses)
+        for n in lab.nodes
+    ]
+    outside = Endpoint(
+        name="outside",
+        role="outside",
+        namespace=lab.outside_namespace,
+        node="",
+        addresses=tuple(OUTSIDE[f] for f in lab.families),
+    )
+    return (*pods, *nodes, outside)
+
+
+def node_settings(lab: Topology) -> str:
+    """Return podnet.yaml, the same on every node: a node's name is its host name, its uplink the default route's."""
+    return (
+        "# The same on every node of this lab: a node's name is its host name.\n"
+        f"datapath: {lab.datapath}\n"
+        f"backend: {lab.backend}\n"
+        f"cluster-cidrs: [{quoted(CLUSTER_CIDRS[f] for f in lab.families)}]\n"
+        "nodes: nodes.yaml\n"
+    )
+
+
+def node_list(lab: Topology) -> str:
+    """Return nodes.yaml, the list of nodes that every daemon watches."""
+    lines = ["# Every daemon watches this file: a node added here gets routes on all others.", "nodes:"]
+    for n in lab.nodes:
+        lines += [
+            f"  - name: {n.name}",
+            f"    addresses: [{quoted(n.addresses)}]",
+            f"    pod-cidrs: [{quoted(n.pod_cidrs)}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def quoted(values: Iterable[object]) -> str:
+    """Return `values` as the inside of a YAML flow sequence; an IPv6 address needs the quotes."""
+    return ", ".join(f'"{value}"' for value in values)
