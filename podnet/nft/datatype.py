@@ -151,7 +151,6 @@ _ALL = (
     _integer("inet_service", 13, ">H"),
     _integer("icmp_type", 14, ">B", ICMP_TYPES),
     _integer("mark", 19, "=I", text=_hexadecimal),
-    _integer("iface_index", 20, "=I"),
     _integer("ct_state", 26, "=I", CT_STATES),
     _integer("ct_dir", 27, "=B", {"original": 0, "reply": 1}),
     _integer("ct_status", 28, "=I", CT_STATUSES),
@@ -159,7 +158,7 @@ _ALL = (
     _integer("pkt_type", 31, "=B", {"host": 0, "broadcast": 1, "multicast": 2, "other": 3}),
     _integer("devgroup", 35, "=I"),
     _integer("fib_addrtype", 38, "=I", ADDRESS_TYPES),
-    _integer("boolean", 39, "=B", {"missing": 0, "exists": 1}),
+    _integer("boolean", 39, "=I", {"missing": 0, "exists": 1}),
     Datatype("ifname", 41, IFNAMSIZ, HOST, _encode_name, _decode_name, _quoted),
 )
 DATATYPES = {t.name: t for t in _ALL}

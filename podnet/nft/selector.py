@@ -51,8 +51,6 @@ _F = fib_expression
 _ALL = (
     _meta("iifname", "iifname", "ifname"),
     _meta("oifname", "oifname", "ifname"),
-    _meta("iif", "iif", "iface_index"),
-    _meta("oif", "oif", "iface_index"),
     _meta("iifgroup", "iifgroup", "devgroup"),
     _meta("oifgroup", "oifgroup", "devgroup"),
     _meta("meta mark", "mark", "mark"),

@@ -62,7 +62,9 @@ class Namespace:
         """Return all that `table` holds."""
         sets = self.sets(table)
         members = {
-            s.name: self.ask(dump.list_elements(table, s.name), wire.ElementsMessage) for s in sets if s.name is not None
+            s.name: self.ask(dump.list_elements(table, s.name), wire.ElementsMessage)
+            for s in sets
+            if s.name is not None
         }
         return content(
             table,
@@ -73,7 +75,7 @@ class Namespace:
         )
 
     def nft(self, *arguments: str, script: str = "") -> str:
-        """Run nft(8) here; return what it prints."""
+        """Run the tool here; return what it prints."""
         command = ["ip", "netns", "exec", self.name, "nft", *arguments]
         done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script}\n{done.stderr}"

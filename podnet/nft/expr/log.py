@@ -19,10 +19,10 @@ class Log(Expression, frozen=True, kw_only=True, gc=False):
 
     @property
     def listing(self) -> str:
-        """As nft prints it, less what is at its default."""
+        """As nft prints it."""
         prefix = f" prefix {self.prefix}" if self.prefix else ""
-        group = f" group {self.group}" if self.group is not None else ""
-        level = f" level {self.level}" if self.level not in {None, WARN} else ""
+        group = f" group {self.group} snaplen 0 qthreshold 0" if self.group is not None else ""
+        level = f" level {self.level}" if self.level is not None else ""
         return f"log{prefix}{group}{level}"
 
 

@@ -57,7 +57,7 @@ class Linearizer:
         self.expressions: list[Expression] = []
         self.sets: AnonymousSets = []
         family = table.family
-        self._link = "ether" if family in {"bridge", "netdev"} else ""
+        self._link = "ether" if family == "bridge" else ""
         self._network = family if family in {"ip", "ip6", "arp"} else ""
         self._transport = ""
 
@@ -108,7 +108,7 @@ class Linearizer:
             self._equal(Meta(key=KEYS["nfproto"], dreg=1), bytes((_NFPROTO[protocol],)))
             return
         ether_type = ETHER_TYPES[protocol].to_bytes(2, "big")
-        if protocol == "arp" or by_ether_type:
+        if family == "bridge" and (protocol == "arp" or by_ether_type):
             self._equal(Payload(dreg=1, base=LINK, offset=12, length=2), ether_type)
         else:
             self._equal(Meta(key=KEYS["protocol"], dreg=1), ether_type)
