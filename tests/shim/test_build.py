@@ -111,7 +111,8 @@ def test_a_machine_without_compiler_asks_for_zig(
     hook = build_hook.ShimBuildHook(str(tmp_path), {}, metadata, metadata, str(tmp_path), "wheel")
     assert hook.dependencies() == []
     stand_in = tmp_path / "python"
-    stand_in.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/log\ntouch {tmp_path}/.build-*/podnet\n', encoding="utf-8")
+    script = f'#!/bin/sh\necho "$@" >>{tmp_path}/log\nwhile [ "$1" != -o ]; do shift; done\ntouch "$2"\n'
+    stand_in.write_text(script, encoding="utf-8")
     stand_in.chmod(0o755)
     monkeypatch.setattr(build_hook, "_system_compiler", lambda: None)
     monkeypatch.setattr(sys, "executable", str(stand_in))
