@@ -26,7 +26,7 @@ Codes 1 to 99 are the specification's (CNI SPEC.md, "Error"), those from 100 are
 Every leaf's message says what is wrong, where, and what to do.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class PodnetError(Exception):
@@ -116,11 +116,18 @@ class KernelError(EnvironmentFault):
 
     cni_code = 100
 
-    def __init__(self, step: str, errno: int, extack: str = "", hint: str = "") -> None:
-        """Name the refused `step` (its `ip` or `nft` line), the positive `errno` and the kernel's own text."""
+    def __init__(
+        self, step: str, errno: int, extack: str = "", hint: str = "", *, at: object = None, done: tuple[Any, ...] = ()
+    ) -> None:
+        """Name the refused `step` (its `ip` or `nft` line), the positive `errno`, the kernel's own text, the remedy.
+
+        `at` is the object that was refused, `done` the steps of the plan that took effect.
+        """
         self.step = step
         self.errno = errno
         self.extack = extack
+        self.at = at
+        self.done = done
         told = f" ({extack})" if extack else ""
         remedy = f"; {hint}" if hint else ""
         super().__init__(f"{step}: {errno_text(errno)}{told}{remedy}", extack)

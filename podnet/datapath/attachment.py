@@ -1,0 +1,202 @@
+"""An attachment's plan: a veth pair, its addresses, routes and neighbours, and the pod's elements.
+
+Order matters to the kernel in three places: elements come before the link, so that the rules hold from the first
+packet; a sysctl before the address it must admit; a link up before its routes.
+"""
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
+
+from podnet.datapath.hardware import GATEWAY_MAC, bridge_mac, link_local, pod_mac, port_mac
+from podnet.datapath.ruleset import PTP_GATEWAY4, PTP_GATEWAY6, pod_elements
+from podnet.model import Lease, Network, NodeFacts, PodAddress
+from podnet.model.network import IPAddress, IPNetwork
+from podnet.plan import GROUP_DOOMED, GROUP_PODS, PROTOCOL, Address, Fdb, Link, Neighbour, Plan, Route, Step, Sysctl
+
+IPV4, IPV6 = 4, 6
+DEFAULTS = {IPV4: ip_network("0.0.0.0/0"), IPV6: ip_network("::/0")}
+LINK_LOCAL_PREFIX = 64
+
+
+def attach(network: Network, facts: NodeFacts, lease: Lease) -> Plan:
+    """Return the plan that attaches the holder of `lease` to `network` on the node of `facts`."""
+    interface = network.bridge if network.datapath == "bridge" else lease.link
+    return Plan.of(
+        pod_elements(network, lease, interface),
+        _NODE_SIDE[network.datapath](network, facts, lease),
+        _pod_side(network, facts, lease),
+    )
+
+
+def cut(network: Network, lease: Lease) -> Plan:
+    """Return the plan that cuts the holder of `lease` off at once, leaving its link to be reaped.
+
+    With the host end down no packet passes in either direction, and the kernel drops its routes and neighbours.
+    """
+    bridged = network.datapath == "bridge"
+    interface = network.bridge if bridged else lease.link
+    elements = [s._replace(verb="delete") for s in pod_elements(network, lease, interface)]
+    neighbours = [
+        Step(Neighbour(at="node", dev=network.bridge, address=a.address, mac=pod_mac(lease)), "DEL", "delete")
+        for a in lease.addresses
+        if bridged
+    ]
+    doomed = Link(at="node", name=lease.link, group=GROUP_DOOMED, up=False)
+    return Plan.of(
+        elements,
+        neighbours,
+        [Step(doomed, "DEL: no packet passes a link that is down; the doomed group is deleted as one", "set")],
+    )
+
+
+def gateway_of(network: Network, leased: PodAddress) -> IPAddress:
+    """Return where a pod's routes of that address's family point: the bridge's address, or ptp's signpost."""
+    if network.datapath == "bridge":
+        return leased.gateway
+    return PTP_GATEWAY4 if leased.address.version == IPV4 else PTP_GATEWAY6
+
+
+def mtu_of(network: Network, facts: NodeFacts) -> int:
+    """Return the MTU of the network's links in bytes: its own, or the node's."""
+    return network.mtu or facts.mtu
+
+
+def host_mac(network: Network, lease: Lease) -> str:
+    """Return the MAC of the host's end: the one that every ptp pod knows as its gateway's, or a port's own."""
+    return GATEWAY_MAC if network.datapath == "ptp" else port_mac(lease.link)
+
+
+# The node's side
+
+
+def _ptp(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
+    yield Step(_host_end(network, facts, lease), "datapath ptp: a veth pair, one end in the pod")
+    mac = pod_mac(lease)
+    for leased in lease.addresses:
+        address = leased.address
+        yield Step(
+            Route(
+                at="node",
+                dst=ip_network(address),
+                dev=lease.link,
+                src=facts.address(address.version),
+                protocol=PROTOCOL,
+            ),
+            f"datapath ptp: {address} is behind {lease.link}",
+        )
+        yield Step(
+            Neighbour(at="node", dev=lease.link, address=address, mac=mac),
+            "datapath ptp: the only neighbour on the link, so nothing has to be asked",
+        )
+
+
+def _bridge(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
+    host = _host_end(network, facts, lease, master=network.bridge)
+    yield Step(host, f"datapath bridge: a veth pair, one end in the pod, the other a port of {network.bridge}")
+    mac = pod_mac(lease)
+    yield Step(
+        Fdb(at="node", dev=lease.link, mac=mac),
+        f"datapath bridge: {mac} is behind this port; unknown destinations would be flooded to all ports",
+    )
+    for leased in lease.addresses:
+        yield Step(
+            Neighbour(at="node", dev=network.bridge, address=leased.address, mac=mac),
+            "datapath bridge: the node knows the pod's MAC, so nothing has to be asked",
+        )
+
+
+def _host_end(network: Network, facts: NodeFacts, lease: Lease, master: str = "") -> Link:
+    return Link(
+        at="node",
+        name=lease.link,
+        kind="veth",
+        peer=lease.attachment.ifname,
+        mac=host_mac(network, lease),
+        mtu=mtu_of(network, facts),
+        group=GROUP_PODS,
+        alias=lease.attachment.alias,
+        master=master,
+        isolated=bool(master),
+        ipv6_autoconf=False,
+    )
+
+
+_NODE_SIDE: dict[str, Callable[[Network, NodeFacts, Lease], Iterator[Step]]] = {"ptp": _ptp, "bridge": _bridge}
+
+
+# The pod's side
+
+
+def _pod_side(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
+    name = lease.attachment.ifname
+    mac = pod_mac(lease)
+    versions = {a.address.version for a in lease.addresses}
+    if IPV6 in versions:
+        yield from _ipv6_sysctls(name)
+    yield Step(Link(at="pod", name="lo"), "CNI: a pod reaches itself at 127.0.0.1 and ::1")
+    yield Step(
+        Link(at="pod", name=name, kind="veth", mac=mac, mtu=mtu_of(network, facts), ipv6_autoconf=False),
+        f"CNI_IFNAME {name}: the pod's end; its MAC follows from its address",
+    )
+    for leased in lease.addresses:
+        yield Step(_pod_address(network, name, leased), f"ipam: {leased.address} from {leased.gateway}'s subnet")
+    if IPV6 in versions:
+        local = Address(at="pod", dev=name, address=link_local(mac), prefixlen=LINK_LOCAL_PREFIX)
+        yield Step(local, "IPv6: a link-local address, without waiting for duplicate address detection")
+    gateway_mac = GATEWAY_MAC if network.datapath == "ptp" else bridge_mac(_first_gateway(network))
+    for gateway in dict.fromkeys(gateway_of(network, leased) for leased in lease.addresses):
+        yield Step(
+            Neighbour(at="pod", dev=name, address=gateway, mac=gateway_mac),
+            "the pod knows the gateway's MAC, so nothing has to be asked",
+        )
+    yield from _pod_routes(network, lease, name)
+
+
+def _ipv6_sysctls(name: str) -> Iterator[Step]:
+    for key, value, reason in (
+        ("disable_ipv6", "0", "ipam: the pod gets an IPv6 address, which a link without IPv6 refuses"),
+        ("accept_ra", "0", "routes come from podnet alone, not from whoever sends advertisements"),
+    ):
+        yield Step(Sysctl(at="pod", name=f"net/ipv6/conf/{name}/{key}", value=value), reason)
+
+
+def _pod_address(network: Network, name: str, leased: PodAddress) -> Address:
+    """Return the address alone for ptp; for a bridge of isolated ports with its subnet, but without a route into it."""
+    if network.datapath == "ptp":
+        return Address(at="pod", dev=name, address=leased.address, prefixlen=leased.host_prefixlen)
+    return Address(at="pod", dev=name, address=leased.address, prefixlen=leased.prefixlen, prefix_route=False)
+
+
+def pod_routes(network: Network, lease: Lease) -> Iterator[tuple[IPNetwork, IPAddress]]:
+    """Yield (destination, gateway) of a pod's routes: the network's own, or a default route per family.
+
+    On ptp every gateway is the node's signpost, since there is no other neighbour.
+    """
+    by_version = {a.address.version: a for a in reversed(lease.addresses)}
+    for version in sorted(by_version):
+        gateway = gateway_of(network, by_version[version])
+        if not network.routes:
+            yield DEFAULTS[version], gateway
+        for route in network.routes:
+            if route.dst.version == version:
+                yield route.dst, route.via if route.via and network.datapath == "bridge" else gateway
+
+
+def _pod_routes(network: Network, lease: Lease, name: str) -> Iterator[Step]:
+    reason = "ipam.routes" if network.routes else "the default route"
+    covered = set()
+    for dst, via in pod_routes(network, lease):
+        covered.add(dst)
+        yield Step(Route(at="pod", dst=dst, dev=name, via=via, onlink=True), f"{reason}: it goes by the node")
+    for leased in lease.addresses:
+        subnet = ip_network(f"{leased.gateway}/{leased.prefixlen}", strict=False)
+        if not any(subnet.version == dst.version and subnet.subnet_of(dst) for dst in covered):  # type: ignore[arg-type]
+            covered.add(subnet)
+            yield Step(
+                Route(at="pod", dst=subnet, dev=name, via=gateway_of(network, leased), onlink=True),
+                "ipam.routes leads nowhere near the pod's own subnet: it goes by the node too",
+            )
+
+
+def _first_gateway(network: Network) -> IPAddress:
+    return network.ranges[0][0].gateway

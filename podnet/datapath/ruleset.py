@@ -1,0 +1,124 @@
+"""The nftables table `inet podnet`: rules once per node, pods as elements.
+
+::
+
+    prerouting (raw)     a packet from a pod's link must have an address of that link      pods4, pods6
+                         ptp's gateway address is a signpost, never a destination
+    postrouting (srcnat) a pod that reaches itself through a service sees the node         hairpin4, hairpin6
+                         pods' packets that leave the cluster get the node's address       masquerade*, cluster*
+
+Adding a pod adds elements and no rule, so a node with 500 pods matches packets as fast as one with five, and pods
+come and go without the rules ever being rebuilt.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from podnet.model import Lease, Network
+from podnet.nft import ACCEPT, DROP, Base, Chain, Element, Rule, Set, Table
+from podnet.nft.statement import Masquerade, Match
+from podnet.plan import GROUP_PODS, Step
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+PTP_GATEWAY4 = IPv4Address("169.254.1.1")
+PTP_GATEWAY6 = IPv6Address("fe80::1")
+
+TABLE = Table("inet", "podnet")
+
+PODS = {v: Set(table=TABLE, name=f"pods{v}", key=("ifname", f"ipv{v}_addr")) for v in (4, 6)}
+HAIRPIN = {v: Set(table=TABLE, name=f"hairpin{v}", key=(f"ipv{v}_addr", f"ipv{v}_addr")) for v in (4, 6)}
+MASQUERADE = {v: Set(table=TABLE, name=f"masquerade{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
+CLUSTER = {v: Set(table=TABLE, name=f"cluster{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
+
+PREROUTING = Chain(TABLE, "prerouting", Base("filter", "prerouting", -300))
+POSTROUTING = Chain(TABLE, "postrouting", Base("nat", "postrouting", 100))
+
+_FROM_POD = Match("iifgroup", GROUP_PODS)
+_TO_SOURCE = Masquerade(fully_random=True)
+_WORDS = {4: "ip", 6: "ip6"}
+
+
+def skeleton(versions: Sequence[int]) -> Iterator[Step]:
+    """Yield table, sets and rules for the IP `versions` in use; nothing in them is a pod's or a network's."""
+    yield Step(TABLE, "everything of podnet's is in one table of its own")
+    for version in versions:
+        yield Step(PODS[version], f"which IPv{version} addresses may come from which link")
+        yield Step(HAIRPIN[version], f"pods as a pair with themselves, IPv{version}")
+        yield Step(MASQUERADE[version], f"IPv{version} sources that leave the cluster with the node's address")
+        yield Step(CLUSTER[version], f"IPv{version} destinations that see the pod's own address")
+    yield Step(PREROUTING, "packets are judged before anything else is done with them")
+    yield Step(POSTROUTING, "source addresses are rewritten last")
+    for rule, reason in (*_prerouting(versions), *_postrouting(versions)):
+        yield Step(rule, reason)
+
+
+def _prerouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
+    for version in versions:
+        ip = _WORDS[version]
+        if version == 4:  # noqa: PLR2004 - IPv4
+            yield (
+                _rule(PREROUTING, _FROM_POD, Match("ip daddr", PTP_GATEWAY4), DROP, comment="ptp gateway"),
+                f"{PTP_GATEWAY4} is where ptp pods' routes point; it is never forwarded to",
+            )
+        else:
+            for source, what in ((IPv6Network("fe80::/10"), "link-local"), (IPv6Address("::"), "unspecified")):
+                yield (
+                    _rule(PREROUTING, _FROM_POD, Match("ip6 saddr", source), ACCEPT, comment=f"{what} source"),
+                    f"neighbour discovery uses {what} sources (RFC 4861)",
+                )
+        spoofed = Match(f"iifname . {ip} saddr", PODS[version], "!=")
+        yield (
+            _rule(PREROUTING, _FROM_POD, spoofed, DROP, comment="spoofed source"),
+            "a pod sends with its own addresses only",
+        )
+
+
+def _postrouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
+    for version in versions:
+        ip = _WORDS[version]
+        itself = Match(f"{ip} saddr . {ip} daddr", HAIRPIN[version])
+        yield (
+            _rule(POSTROUTING, Match("ct status", "dnat"), itself, _TO_SOURCE, comment="hairpin"),
+            "hairpin: a pod would drop packets from its own address",
+        )
+        leaving = (Match(f"{ip} saddr", MASQUERADE[version]), Match(f"{ip} daddr", CLUSTER[version], "!="))
+        yield (
+            _rule(POSTROUTING, *leaving, _TO_SOURCE, comment="pods leaving the cluster"),
+            "masquerade: outside the cluster nobody has a route back to a pod",
+        )
+
+
+def _rule(chain: Chain, *statements: Match | Masquerade | object, comment: str) -> Rule:
+    return Rule.new(chain, *statements, comment=comment)  # type: ignore[arg-type] # verdicts are statements too
+
+
+def network_elements(networks: Iterable[Network]) -> Iterator[Step]:
+    """Yield the elements by which `networks` are masqueraded, or not."""
+    networks = tuple(networks)
+    for version in (4, 6):
+        sources = (s for n in networks if n.masquerade for s in n.subnets)
+        for cidr in _collapsed(sources, version):
+            yield Step(Element(MASQUERADE[version], (cidr,)), f"masquerade: {cidr} are this node's pods")
+        inside = (d for n in networks for d in (*n.subnets, *n.non_masquerade))
+        if any(version in n.families for n in networks):
+            for cidr in _collapsed(inside, version):
+                yield Step(Element(CLUSTER[version], (cidr,)), f"non-masquerade-cidrs: {cidr} sees pods' own addresses")
+
+
+def _collapsed(cidrs: Iterable[IPNetwork], version: int) -> Iterator[IPNetwork]:
+    """Yield the fewest networks of IP `version` that cover `cidrs`: an interval set takes no overlaps."""
+    return collapse_addresses([c for c in cidrs if c.version == version])  # type: ignore[type-var]
+
+
+def pod_elements(network: Network, lease: Lease, interface: str) -> Iterator[Step]:
+    """Yield a pod's elements; `interface` is the link of the node by which its packets come."""
+    for leased in lease.addresses:
+        address = leased.address
+        yield Step(
+            Element(PODS[address.version], (interface, address)),
+            f"ipam: {address} is leased to container {lease.attachment.container}",
+        )
+        if network.hairpin:
+            yield Step(Element(HAIRPIN[address.version], (address, address)), "hairpin: the pod may reach itself")

@@ -1,0 +1,5 @@
+"""The use cases: what each verb does, said in terms of the rooms below and of ports that the edges fill."""
+
+from podnet.engine.engine import Engine, Job
+
+__all__ = ["Engine", "Job"]

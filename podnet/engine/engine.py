@@ -1,0 +1,224 @@
+"""The engine: every verb of podnet as one readable function.
+
+One ADD runs in one direction: parsed request → lease (stored before the kernel is touched, so that a crash leaves a
+record of what may be there) → plan → kernel → result.  The same plan, rebuilt from the lease, serves CHECK, DEL and
+repair; see :mod:`podnet.plan`.  Requests that wait together are served together: their leases are one commit.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from podnet import datapath
+from podnet.cni import Add, Attached, Check, Delete
+from podnet.engine.attached import attached_of
+from podnet.engine.difference import first_difference
+from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
+from podnet.errors import InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
+from podnet.model import Lease, Network, NodeFacts
+from podnet.plan import Link, Plan, diff, inverse
+
+EEXIST = 17
+
+
+class Job(NamedTuple):
+    """One ADD: the request, and the pod's open namespace."""
+
+    request: Add
+    namespace: Namespace
+
+
+class Engine:
+    """Attaches pods to networks on one node."""
+
+    def __init__(self, facts: NodeFacts, store: Store, kernel: Kernel, clock: Clock) -> None:
+        """Take the node's `facts` and the edges; nothing is touched before :meth:`reconcile` or a verb."""
+        self.facts = facts
+        self._mesh = Plan()
+        self._networks: dict[str, Network] = {}
+        self._store = store
+        self._kernel = kernel
+        self._clock = clock
+
+    # The verbs
+
+    def add(self, jobs: Sequence[Job]) -> list[Attached | PodnetError]:
+        """Attach pods: give each its addresses and its interface, or say why not, and then leave nothing of it."""
+        with self._store.transaction():
+            leases = [self._reserve(job) for job in jobs]
+        return [
+            lease if isinstance(lease, PodnetError) else self._attach(job, lease)
+            for job, lease in zip(jobs, leases, strict=True)
+        ]
+
+    def delete(self, requests: Iterable[Delete]) -> None:
+        """Cut pods off: when this returns no packet of theirs passes, and their addresses are in quarantine.
+
+        An attachment that is not known is cut off already.  Links are left to :meth:`reap`.
+        """
+        leases = [lease for request in requests if (lease := self._store.find(request.attachment))]
+        self._cut(leases)
+
+    def check(self, request: Check, namespace: Namespace) -> None:
+        """Raise `NotAsAdded`, naming the first fact that is not as ADD left it; return where all is."""
+        attachment = request.attachment
+        lease = self._store.find(attachment)
+        if lease is None:
+            raise NotAsAdded(
+                f"container {attachment.container} has no live lease for {attachment.ifname} in network "
+                f"{attachment.network}; DEL and ADD it again"
+            )
+        told = {ip.address for ip in request.previous.ips}
+        if told and not told >= {a.address for a in lease.addresses}:
+            raise NotAsAdded(
+                f"prevResult has {', '.join(map(str, sorted(told, key=str)))}, the lease "
+                f"{', '.join(str(a.address) for a in lease.addresses)}; DEL and ADD the container again"
+            )
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        observed = self._kernel.observe(plan, namespace)
+        difference = diff(observed, plan)
+        if difference:
+            raise NotAsAdded(first_difference(observed, difference, namespace.path))
+
+    # What the daemon does between requests
+
+    def reap(self) -> Reaped:
+        """End the links of pods that were cut off, and their addresses' connections, in one go."""
+        pending = self._store.pending()
+        reaped = self._kernel.reap()
+        self._kernel.forget_connections([a.address for lease in pending for a in lease.addresses])
+        if pending:
+            self._store.close(pending, self._clock.now())
+        return reaped
+
+    def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
+        """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
+
+        Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.
+        """
+        self.facts, self._mesh = facts, mesh
+        self._networks.update({network.name: network for network in networks})
+        owned = self._kernel.owned()
+        live = self._store.live()
+        lost = [lease for lease in live if ("link", "node", lease.link) not in owned]
+        self._cut(lost)
+        pods = (self.node_side(lease) for lease in live if lease not in lost)
+        node = self.node_plan()
+        difference = diff({**owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
+        try:
+            self._kernel.apply(difference)
+        except KernelError as error:
+            raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
+        self.reap()
+        return difference
+
+    # Plans
+
+    def node_plan(self) -> Plan:
+        """Return what the node itself needs for its networks."""
+        return Plan.of(datapath.node_plan(tuple(self._networks.values()), self.facts), self._mesh)
+
+    def node_side(self, lease: Lease) -> Plan:
+        """Return the steps of an attachment that stand in the node's namespace."""
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        return Plan(tuple(step for step in plan.steps if getattr(step.object, "at", "node") == "node"))
+
+    # Parts
+
+    def _reserve(self, job: Job) -> Lease | PodnetError:
+        """Return the pod's new lease; an earlier one is an error while its interface stands, else it goes first."""
+        request, namespace = job
+        try:
+            self._prepare(request.network)
+            for _ in range(2):
+                reservation = self._store.reserve(
+                    request.attachment,
+                    request.network,
+                    request.addresses,
+                    netns=namespace.id,
+                    netns_path=namespace.path,
+                    now=self._clock.now(),
+                )
+                lease = reservation.lease
+                if not reservation.existed:
+                    break
+                plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+                if not diff(self._kernel.observe(plan, namespace), plan):
+                    return _attached_already(job)
+                self._cut([lease])
+                self.reap()
+        except PodnetError as error:
+            return error
+        return lease
+
+    def _prepare(self, network: Network) -> None:
+        """Build the node's part for a network that this engine has not met in this shape."""
+        known = self._networks.get(network.name)
+        if known is network or known == network:
+            return
+        self._networks[network.name] = network
+        plan = self.node_plan()
+        try:
+            self._kernel.apply(diff(self._kernel.observe(plan), plan))
+        except KernelError as error:
+            del self._networks[network.name]
+            raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
+
+    def _attach(self, job: Job, lease: Lease) -> Attached | PodnetError:
+        """Carry out the attachment's plan, whole or not at all."""
+        network, namespace = job.request.network, job.namespace
+        plan = datapath.attach(network, self.facts, lease)
+        try:
+            self._apply(plan, namespace)
+        except PodnetError as error:
+            self._store.undo(lease, self._clock.now(), error.msg)
+            return error
+        return attached_of(network, self.facts, lease)
+
+    def _apply(self, plan: Plan, namespace: Namespace) -> None:
+        """Apply `plan`, or undo it and raise; where a link that awaits its reaping has the name, reap it first."""
+        try:
+            self._kernel.apply(plan, namespace)
+        except KernelError as error:
+            self._take_back(error)
+            if error.errno != EEXIST or not isinstance(error.at, Link):
+                raise
+        else:
+            return
+        self.reap()
+        try:
+            self._kernel.apply(plan, namespace)
+        except KernelError as error:
+            self._take_back(error)
+            if error.errno == EEXIST and isinstance(error.at, Link):
+                raise _name_taken(error.at, namespace) from error
+            raise
+
+    def _take_back(self, error: KernelError) -> None:
+        with suppress(KernelError):
+            self._kernel.dismantle(inverse(Plan(error.done)))
+
+    def _cut(self, leases: Sequence[Lease]) -> None:
+        """Cut `leases` off in the kernel, then in the store: a crash in between is cut off again."""
+        if not leases:
+            return
+        plans = (datapath.cut(self._store.network_of(lease), lease) for lease in leases)
+        self._kernel.dismantle(Plan.of(*plans))
+        now = self._clock.now()
+        for lease in leases:
+            self._store.cut(lease.attachment, now)
+
+
+def _attached_already(job: Job) -> InterfaceExists:
+    attachment = job.request.attachment
+    return InterfaceExists(
+        f"container {attachment.container} has {attachment.ifname} in {job.namespace.path} already, as podnet made it; "
+        "DEL it first, or give another CNI_IFNAME"
+    )
+
+
+def _name_taken(link: Link, namespace: Namespace) -> InterfaceExists:
+    return InterfaceExists(
+        f"{link.peer} exists in {namespace.path}, and podnet did not make it (or {link.name} on the node, which "
+        f"`ip link show {link.name}` shows); remove it, or give another CNI_IFNAME"
+    )

@@ -1,0 +1,110 @@
+"""What the engine needs of the world: Protocols that the edges satisfy without importing the engine."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from podnet.model import Attachment, Lease, NamespaceId, Network
+from podnet.netlink.attributes import IPAddress
+from podnet.plan import Plan, State
+
+
+class Namespace(NamedTuple):
+    """A pod's namespace: an open `descriptor`, its identity, and the `path` by which the runtime named it."""
+
+    descriptor: int
+    id: NamespaceId
+    path: str
+
+
+class Reaped(Protocol):
+    """What one reaping ended: names of links, and of strangers that were found in the doomed group and moved out."""
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Links that are gone."""
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Links that are not podnet's and stay."""
+
+
+class Kernel(Protocol):
+    """Carries out plans and says what is there."""
+
+    def apply(self, plan: Plan, namespace: Namespace | None = None) -> None:
+        """Carry out `plan`; raise `KernelError` at the first refusal, with the steps that took effect in `done`."""
+
+    def dismantle(self, plan: Plan) -> None:
+        """Carry out a plan that takes away: what is gone already is no refusal."""
+
+    def observe(self, plan: Plan, namespace: Namespace | None = None) -> State:
+        """Return the state of those objects that `plan` speaks of."""
+
+    def owned(self) -> State:
+        """Return every object of the node that is provably podnet's."""
+
+    def reap(self) -> Reaped:
+        """Delete the doomed links, all with one message."""
+
+    def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
+        """Delete the conntrack entries of `addresses`."""
+
+
+class Reservation(Protocol):
+    """What `Store.reserve` gives."""
+
+    @property
+    def lease(self) -> Lease:
+        """The attachment's lease."""
+
+    @property
+    def existed(self) -> bool:
+        """Whether it had it before."""
+
+
+class Store(Protocol):
+    """Leases, durable; times are Unix times in seconds."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Group what is done in the block into one commit."""
+
+    def reserve(
+        self,
+        attachment: Attachment,
+        network: Network,
+        requested: Sequence[IPAddress] = (),
+        *,
+        netns: NamespaceId | None,
+        netns_path: str,
+        now: float,
+    ) -> Reservation:
+        """Return the live lease of `attachment`, a new one where it has none; raise `AddressUnavailable`."""
+
+    def find(self, attachment: Attachment) -> Lease | None:
+        """Return the live lease of `attachment`."""
+
+    def network_of(self, lease: Lease) -> Network:
+        """Return the network as it was when `lease` was made."""
+
+    def live(self) -> Sequence[Lease]:
+        """Return every live lease."""
+
+    def pending(self) -> Sequence[Lease]:
+        """Return the leases that are cut and not closed."""
+
+    def cut(self, attachment: Attachment, now: float) -> Lease | None:
+        """Begin the quarantine of the addresses of `attachment`."""
+
+    def close(self, leases: Sequence[Lease], now: float, reason: str = "") -> int:
+        """Record that nothing of `leases` is left in the kernel."""
+
+    def undo(self, lease: Lease, now: float, reason: str) -> None:
+        """Take back the lease of an ADD that failed for `reason`."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> float:
+        """Return Unix time in seconds."""

@@ -1,0 +1,177 @@
+"""Observing: the kernel's state as the plan's objects, asked for as narrowly as the kernel allows.
+
+For CHECK a plan's own objects are asked for by name, link or key.  For the node's start and repair everything that is
+podnet's is dumped once.
+"""
+
+import errno
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from podnet.errors import KernelError
+from podnet.kernel.socket import NetlinkSocket
+from podnet.netlink.message import Message, Request
+from podnet.netlink.rtnl import AF_BRIDGE, Addr, Neigh
+from podnet.netlink.rtnl import Link as LinkMessage
+from podnet.netlink.rtnl import Route as RouteMessage
+from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
+from podnet.netlink.rtnl.route import RT_TABLE_MAIN
+from podnet.nft import Element, Table, dump
+from podnet.nft.element import message_elements
+from podnet.nft.message import ChainMessage, ElementsMessage, RuleMessage, SetMessage
+from podnet.plan import (
+    GROUP_PODS,
+    PROTOCOL,
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Object,
+    Route,
+    State,
+    Sysctl,
+    decode,
+    state_of,
+)
+from podnet.plan.objects import Place
+
+M = TypeVar("M", bound=Message)
+
+OWN_TABLES = (Table("inet", "podnet"), Table("bridge", "podnet"))
+
+
+class Observer:
+    """Asks through the sockets of one namespace; `netfilter` is None where no nftables object will be asked for."""
+
+    def __init__(self, route: NetlinkSocket, netfilter: NetlinkSocket | None) -> None:
+        """Take open sockets; they stay the caller's."""
+        self._route = route
+        self._netfilter = netfilter
+
+    def observe(self, wanted: Sequence[Object], at: Place) -> State:
+        """Return those objects of the kernel that have the keys of `wanted`, or stand beside them on the same link."""
+        names = dict.fromkeys(name for thing in wanted for name in _links_of(thing))
+        links = {name: message for name in names if (message := self._link(name)) is not None}
+        by_index = {message.index: name for name, message in links.items()}
+        found: list[Object] = [decode.link(message, by_index, at) for message in links.values()]
+        kinds = {type(thing) for thing in wanted}
+        for message in links.values():
+            index = message.index
+            if Address in kinds:
+                found += self._addresses(Addr(index=index), by_index, at)
+            if Neighbour in kinds:
+                found += self._neighbours(Neigh(by_ifindex=index), by_index, at)
+            if Route in kinds:
+                found += self._routes(RouteMessage.matching(oif=index, table=RT_TABLE_MAIN), by_index, at)
+            if Fdb in kinds and message.master:
+                found += self._forwarding(Neigh(family=AF_BRIDGE, ifindex=index), by_index, at)
+        if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
+            own = self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), by_index, at)
+            found += [route for route in own if isinstance(route, Route) and route.type == "unreachable"]
+        found += [_read(thing) for thing in wanted if isinstance(thing, Sysctl)]
+        found += self._netfilter_objects(wanted)
+        return state_of(found)
+
+    def owned(self) -> State:
+        """Return every object here that is provably podnet's.
+
+        Links by group and alias, with their neighbours; routes by protocol; whatever is in podnet's tables.
+        """
+        links = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
+        messages = [LinkMessage.decode(envelope.payload) for envelope in links]
+        names = {message.index: message.ifname or "" for message in messages}
+        own = [m for m in messages if m.group == GROUP_PODS and (m.alias or "").startswith("podnet:")]
+        own_names = {m.index: m.ifname or "" for m in own}
+        found: list[Object] = [decode.link(message, names, "node") for message in own]
+        found += self._neighbours(Neigh(), own_names, "node")
+        found += self._forwarding(Neigh(family=AF_BRIDGE), own_names, "node")
+        found += self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), names, "node")
+        for table in OWN_TABLES:
+            found += self._table(table)
+        return state_of(found)
+
+    # rtnetlink
+
+    def _link(self, name: str) -> LinkMessage | None:
+        transaction = self._route.transact([LinkMessage(ifname=name, ext_mask=RTEXT_FILTER_SKIP_STATS).get()])
+        for refusal in transaction.failures:
+            if refusal.errno == errno.ENODEV:
+                return None
+            raise KernelError(f"ip link show {name}", refusal.errno, refusal.extack)
+        return LinkMessage.decode(transaction.replies[0].payload)
+
+    def _addresses(self, like: Addr, names: decode.Names, at: Place) -> list[Object]:
+        messages = (Addr.decode(e.payload) for e in self._route.dump(like.dump()))
+        return [found for m in messages if (found := decode.address(m, names, at)) is not None]
+
+    def _routes(self, like: RouteMessage, names: decode.Names, at: Place) -> list[Object]:
+        messages = (RouteMessage.decode(e.payload) for e in self._route.dump(like.dump()))
+        main = (m for m in messages if m.table == RT_TABLE_MAIN)
+        return [found for m in main if (found := decode.route(m, names, at)) is not None]
+
+    def _neighbours(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
+        messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
+        return [found for m in messages if (found := decode.neighbour(m, names, at)) is not None]
+
+    def _forwarding(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
+        messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
+        return [found for m in messages if (found := decode.fdb(m, names, at)) is not None]
+
+    # nftables
+
+    def _netfilter_objects(self, wanted: Sequence[Object]) -> list[Object]:
+        """Return elements one by one where that is all that is asked; whole tables otherwise."""
+        tables = [thing for thing in wanted if isinstance(thing, Table)]
+        if tables:
+            return [found for table in tables for found in self._table(table)]
+        return [found for thing in wanted if isinstance(thing, Element) and (found := self._element(thing))]
+
+    def _element(self, element: Element) -> Element | None:
+        assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's
+        transaction = self._netfilter.transact([element.get()])
+        for refusal in transaction.failures:
+            if refusal.errno == errno.ENOENT:
+                return None
+            raise KernelError(f"nft {element.nft('get')}", refusal.errno, refusal.extack)
+        replies = (ElementsMessage.decode(e.payload) for e in transaction.replies)
+        return next(iter(message_elements(element.set, replies)), None)
+
+    def _table(self, table: Table) -> list[Object]:
+        """Return `table` with all that is in it, empty if there is none."""
+        assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's
+        if self._netfilter.transact([dump.get_table(table)]).failures:
+            return []
+        sets = self._listed(dump.list_sets(table), SetMessage)
+        names = [s.name or "" for s in sets if s.table == table.name]
+        content = dump.content(
+            table,
+            self._listed(dump.list_chains(table), ChainMessage),
+            sets,
+            {name: self._listed(dump.list_elements(table, name), ElementsMessage) for name in names},
+            self._listed(dump.list_rules(table), RuleMessage),
+        )
+        return [table, *content.sets, *content.chains, *content.elements, *content.rules]
+
+    def _listed(self, request: Request, cls: type[M]) -> list[M]:
+        assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's
+        return [cls.decode(envelope.payload) for envelope in self._netfilter.dump(request)]
+
+
+def _links_of(thing: Object) -> Iterable[str]:
+    """Return the names of the links that `thing` speaks of."""
+    if isinstance(thing, Link):
+        return (thing.name, thing.master) if thing.master else (thing.name,)
+    if isinstance(thing, Address | Neighbour | Fdb):
+        return (thing.dev,)
+    if isinstance(thing, Route):
+        return (thing.dev,) if thing.dev else ()
+    return ()
+
+
+def _read(sysctl: Sysctl) -> Sysctl:
+    """Return `sysctl` with the value that its file has; one that cannot be read has none."""
+    try:
+        with open(f"/proc/sys/{sysctl.name}", encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 10 ms to import
+            return Sysctl(at=sysctl.at, name=sysctl.name, value=file.read().strip())
+    except OSError:
+        return Sysctl(at=sysctl.at, name=sysctl.name, value="")

@@ -1,0 +1,83 @@
+"""A netlink socket: carries transactions to the kernel and back, and dumps until they are whole."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+
+from podnet.errors import IOFailure
+from podnet.netlink.message import NETLINK_NETFILTER, NLM_F_DUMP, Envelope, Request
+from podnet.netlink.transaction import Transaction
+
+SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP = 1
+NETLINK_CAP_ACK = 10
+NETLINK_EXT_ACK = 11
+NETLINK_GET_STRICT_CHK = 12
+
+SEND_BUFFER = 4 << 20
+RECEIVE_BUFFER = 4 << 20
+DATAGRAM = 1 << 18
+DUMP_ATTEMPTS = 8
+SO_SNDBUFFORCE = 32
+SO_RCVBUFFORCE = 33
+
+
+class NetlinkSocket:
+    """One socket of netlink `protocol` in the namespace in which it is opened."""
+
+    def __init__(self, protocol: int, *, groups: Sequence[int] = (), small: bool = False) -> None:
+        """Open; `groups` are multicast groups to hear, `small` keeps the default buffers (a pod's few messages)."""
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise IOFailure(f"netlink socket of protocol {protocol}: {error.strerror}") from error
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        if not small:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        if protocol != NETLINK_NETFILTER:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        for group in groups:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        self._protocol = protocol
+        self._sequence = int.from_bytes(os.urandom(3), "little")
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close; a second time does nothing."""
+        self._socket.close()
+
+    def transact(self, requests: Sequence[Request]) -> Transaction:
+        """Send `requests` in one datagram and return the finished transaction, with its refusals and replies."""
+        transaction = Transaction(requests, self._sequence, protocol=self._protocol)
+        self._sequence = (self._sequence + len(requests) + 1) & 0x7FFFFFFF
+        self._socket.send(transaction.request())
+        while not transaction.done:
+            transaction.feed(self._socket.recv(DATAGRAM))
+        return transaction
+
+    def dump(self, request: Request) -> list[Envelope]:
+        """Return all replies to a dump, asked again while the kernel says that it changed underway."""
+        for _ in range(DUMP_ATTEMPTS):
+            transaction = self.transact([request._replace(flags=request.flags | NLM_F_DUMP)])
+            if not transaction.interrupted:
+                return transaction.replies
+        raise IOFailure(f"dump of message type {request.type} was interrupted {DUMP_ATTEMPTS} times; ask again")
+
+    def events(self) -> Iterator[bytes]:
+        """Yield the datagrams that wait on the multicast groups; a lost one (ENOBUFS) yields empty bytes."""
+        while True:
+            try:
+                yield self._socket.recv(DATAGRAM, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                yield b""

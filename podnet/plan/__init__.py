@@ -1,0 +1,51 @@
+"""The plan: desired state as a value.  What to do is decided above, how to say it to the kernel is decided here.
+
+A :class:`Plan` is a tuple of steps; :func:`diff` compares it with what is observed, :func:`inverse` takes it back,
+:func:`encode` turns it into netlink batches and :func:`explain` into `ip` and `nft` commands.  All are pure, and all
+walk the same steps: a golden test ties each step's text to its bytes.
+"""
+
+from podnet.plan import decode
+from podnet.plan.diff import State, diff, key_of, satisfies, state_of
+from podnet.plan.encode import Batch, encode
+from podnet.plan.explain import Line, explain, headline, script
+from podnet.plan.objects import (
+    GROUP_DOOMED,
+    GROUP_PODS,
+    PROTOCOL,
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Route,
+    Sysctl,
+)
+from podnet.plan.plan import Object, Plan, Step, inverse
+
+__all__ = [
+    "GROUP_DOOMED",
+    "GROUP_PODS",
+    "PROTOCOL",
+    "Address",
+    "Batch",
+    "Fdb",
+    "Line",
+    "Link",
+    "Neighbour",
+    "Object",
+    "Plan",
+    "Route",
+    "State",
+    "Step",
+    "Sysctl",
+    "decode",
+    "diff",
+    "encode",
+    "explain",
+    "headline",
+    "inverse",
+    "key_of",
+    "satisfies",
+    "script",
+    "state_of",
+]

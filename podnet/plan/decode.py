@@ -1,0 +1,92 @@
+"""Netlink's answers as the plan's objects: the inverse of :mod:`podnet.plan.encode`, pure.
+
+What the kernel adds of itself (a route's default metric, the flags of an address) is brought to the form in which a
+plan would have asked for it, so that observed and desired compare.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+
+from podnet.netlink.rtnl import AF_INET6, Addr, BridgePort, Neigh
+from podnet.netlink.rtnl import Link as LinkMessage
+from podnet.netlink.rtnl import Route as RouteMessage
+from podnet.netlink.rtnl.addr import IFA_F_NOPREFIXROUTE
+from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
+from podnet.netlink.rtnl.link import IFF_UP
+from podnet.netlink.rtnl.neigh import NUD_NOARP, NUD_PERMANENT
+from podnet.netlink.rtnl.route import RTN_UNICAST, RTN_UNREACHABLE, RTNH_F_ONLINK
+from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Route
+
+Names = Mapping[int, str]
+"""Links' names by ifindex, in one namespace."""
+
+IPV6_DEFAULT_METRIC = 1024
+
+
+def link(message: LinkMessage, names: Names, at: Place) -> Link:
+    """Return the link that `message` shows; its `peer` stays empty, since another namespace names it."""
+    info = message.linkinfo
+    port = info.slave_data if info else None
+    inet6 = message.af_spec.inet6 if message.af_spec else None
+    return Link(
+        at=at,
+        name=message.ifname or "",
+        kind=(info.kind if info else None) or "",
+        mac=message.address or "",
+        mtu=message.mtu or 0,
+        group=message.group or 0,
+        alias=message.alias or "",
+        master=names.get(message.master, "") if message.master else "",
+        isolated=isinstance(port, BridgePort) and bool(port.isolated),
+        ipv6_autoconf=not (inet6 and inet6.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE),
+        up=bool(message.flags & IFF_UP),
+    )
+
+
+def address(message: Addr, names: Names, at: Place) -> Address | None:
+    """Return the address that `message` shows, or None for one of a link without a name here."""
+    found = message.local or message.address
+    if found is None or message.index not in names:
+        return None
+    return Address(
+        at=at,
+        dev=names[message.index],
+        address=found,
+        prefixlen=message.prefixlen,
+        prefix_route=not (message.flags or 0) & IFA_F_NOPREFIXROUTE,
+    )
+
+
+def route(message: RouteMessage, names: Names, at: Place) -> Route | None:
+    """Return the route that `message` shows, or None for a type that plans do not have."""
+    if message.type not in {RTN_UNICAST, RTN_UNREACHABLE}:
+        return None
+    version6 = message.family == AF_INET6
+    base = message.dst or ("::" if version6 else "0.0.0.0")  # noqa: S104 - the default route's destination
+    metric = message.priority or 0
+    unreachable = message.type == RTN_UNREACHABLE
+    return Route(
+        at=at,
+        dst=ip_network(f"{base}/{message.dst_len}"),
+        dev="" if unreachable else names.get(message.oif or 0, ""),
+        via=message.gateway,
+        onlink=bool(message.flags & RTNH_F_ONLINK),
+        src=message.prefsrc,
+        protocol=message.protocol,
+        type="unreachable" if unreachable else "unicast",
+        metric=0 if version6 and metric == IPV6_DEFAULT_METRIC else metric,
+    )
+
+
+def neighbour(message: Neigh, names: Names, at: Place) -> Neighbour | None:
+    """Return the permanent neighbour that `message` shows, or None for one that was learned."""
+    if not message.state & NUD_PERMANENT or message.dst is None or message.ifindex not in names:
+        return None
+    return Neighbour(at=at, dev=names[message.ifindex], address=message.dst, mac=message.lladdr or "")
+
+
+def fdb(message: Neigh, names: Names, at: Place) -> Fdb | None:
+    """Return the static forwarding entry that `message` shows, or None for a learned one or a port's own address."""
+    if message.state != NUD_NOARP or message.master is None or message.ifindex not in names or not message.lladdr:
+        return None
+    return Fdb(at=at, dev=names[message.ifindex], mac=message.lladdr)

@@ -1,0 +1,91 @@
+"""What separates the observed from the desired: the steps that lead there, and nothing for what is right already."""
+
+from collections.abc import Iterable, Mapping
+
+from podnet.nft import Chain, Element, Rule, Set, Table
+from podnet.plan.objects import Key, Link
+from podnet.plan.plan import Object, Plan, Step
+
+State = Mapping[Key, Object]
+"""Observed objects by key."""
+
+
+def key_of(thing: Object) -> Key:
+    """Return which object of the kernel `thing` is; see :attr:`podnet.plan.objects.Link.key`."""
+    if isinstance(thing, Table):
+        return ("table", thing.family, thing.name)
+    if isinstance(thing, Chain):
+        return ("chain", thing.table, thing.name)
+    if isinstance(thing, Set):
+        return ("set", thing.table, thing.name)
+    if isinstance(thing, Element):
+        return ("element", thing.set.table, thing.set.name, thing.key)
+    if isinstance(thing, Rule):
+        return ("rule", thing.chain.table, thing.chain.name, thing)
+    return thing.key
+
+
+def state_of(objects: Iterable[Object]) -> State:
+    """Return `objects` by key, in their order."""
+    return {key_of(thing): thing for thing in objects}
+
+
+def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
+    """Return the plan that turns `observed` into `desired`; empty where they agree.
+
+    `ours` are observed objects that are provably podnet's: those that `desired` does not have are deleted, last made
+    first.  All that is neither desired nor in `ours` is left alone.
+    """
+    wanted = state_of(desired.objects())
+    chains_to_flush = _stale_chains(observed, wanted)
+    steps: list[Step] = [
+        Step(thing, "not part of the desired state any more", "delete")
+        for thing in reversed(tuple(ours))
+        if key_of(thing) not in wanted and not isinstance(thing, Rule)
+    ]
+    flushed: set[Key] = set()
+    for step in desired.steps:
+        thing = step.object
+        key = key_of(thing)
+        if isinstance(thing, Rule):
+            chain_key = key_of(thing.chain)
+            if chain_key in chains_to_flush:
+                if chain_key not in flushed:
+                    flushed.add(chain_key)
+                    steps.append(Step(thing.chain, "its rules are not the desired ones in the desired order", "flush"))
+                steps.append(step._replace(verb="add"))
+            continue
+        found = observed.get(key)
+        if found is None:
+            steps.append(step)
+        elif not satisfies(found, thing):
+            steps.append(step._replace(verb="set"))
+    return Plan(tuple(steps))
+
+
+def satisfies(found: Object, wanted: Object) -> bool:
+    """Tell whether `found` is as `wanted` asks; what `wanted` leaves open (empty, zero) may be anything."""
+    if isinstance(wanted, Link) and isinstance(found, Link):
+        return (
+            (not wanted.kind or found.kind == wanted.kind)
+            and (not wanted.mac or found.mac == wanted.mac)
+            and (not wanted.mtu or found.mtu == wanted.mtu)
+            and (not wanted.group or found.group == wanted.group)
+            and (not wanted.alias or found.alias == wanted.alias)
+            and (not wanted.master or found.master == wanted.master)
+            and found.isolated >= wanted.isolated
+            and found.ipv6_autoconf <= wanted.ipv6_autoconf
+            and found.up == wanted.up
+        )
+    return found == wanted
+
+
+def _stale_chains(observed: State, wanted: State) -> set[Key]:
+    """Return the chains whose rules must be made anew: rules have no key of their own, their order is their meaning."""
+    found_rules: dict[Key, list[object]] = {}
+    wanted_rules: dict[Key, list[object]] = {}
+    for state, rules in ((observed, found_rules), (wanted, wanted_rules)):
+        for thing in state.values():
+            if isinstance(thing, Rule):
+                rules.setdefault(key_of(thing.chain), []).append(thing)
+    return {chain for chain, rules in wanted_rules.items() if found_rules.get(chain) != rules}

@@ -1,0 +1,223 @@
+"""A plan as netlink requests: one batch per namespace and channel, in the plan's order.
+
+Objects name links; messages need ifindexes.  The caller gives both: ``indexes`` maps (place, name) to an ifindex,
+including those it has drawn for links that this plan creates.  Because a created link's index is known before the
+link is, its addresses and routes ride in the same send.  They name it by index and never by name: should its creation
+fail, what follows finds no link rather than somebody else's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from podnet.netlink.message import Request
+from podnet.netlink.rtnl import AF_BRIDGE, AF_INET, AF_INET6, Addr, AfSpec, BridgePort, Inet6, LinkInfo, Neigh, Veth
+from podnet.netlink.rtnl import Link as LinkMessage
+from podnet.netlink.rtnl import Route as RouteMessage
+from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
+from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
+from podnet.netlink.rtnl.link import IFF_UP
+from podnet.netlink.rtnl.neigh import NTF_MASTER, NUD_NOARP
+from podnet.netlink.rtnl.route import (
+    RT_SCOPE_LINK,
+    RT_SCOPE_UNIVERSE,
+    RT_TABLE_MAIN,
+    RTN_UNICAST,
+    RTN_UNREACHABLE,
+    RTNH_F_ONLINK,
+)
+from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Route, Sysctl
+from podnet.plan.plan import Plan, Verb, peers_made
+
+IPV4 = 4
+
+Channel = Literal["route", "netfilter", "sysctl"]
+Indexes = Mapping[tuple[Place, str], int]
+
+_NO_AUTOCONF = AfSpec(inet6=Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE))
+_ISOLATED = BridgePort(isolated=1)
+
+
+class Batch(NamedTuple):
+    """Requests that go to the kernel in one send; `requests[i]` belongs to the plan's step `steps[i]`."""
+
+    channel: Channel
+    at: Place
+    requests: list[Request]
+    steps: list[int]
+
+
+def encode(plan: Plan, indexes: Indexes, namespace: int | None = None) -> list[Batch]:
+    """Return the batches of `plan`; `namespace` is a descriptor of the pod's, needed where a veth's peer is born there.
+
+    A batch ends where the next step belongs to another namespace or channel.  Steps of channel ``sysctl`` have no
+    request: files are written by the edge that carries the batch out.  Raise `KeyError` for a link without index.
+    """
+    links = [s for s in plan.steps if isinstance(s.object, Link)]
+    context = _Context(
+        indexes,
+        namespace,
+        {s.object.name: s.object for s in links if isinstance(s.object, Link) and s.object.at == "pod"},
+        peers_made(plan),
+    )
+    batches: list[Batch] = []
+    batch: Batch | None = None
+    for number, step in enumerate(plan.steps):
+        thing = step.object
+        channel, encoder = _ENCODERS.get(type(thing), _NFT)
+        at: Place = getattr(thing, "at", "node")
+        if batch is None or batch.channel != channel or batch.at != at:
+            batch = Batch(channel, at, [], [])
+            batches.append(batch)
+        requests = encoder(thing, step.verb, context)
+        batch.requests.extend(requests)
+        batch.steps.extend([number] * (len(requests) or 1))
+    return batches
+
+
+class _Context(NamedTuple):
+    indexes: Indexes
+    namespace: int | None
+    pod_links: dict[str, Link]
+    born: frozenset[str]
+    """Pod links that a host link of the same plan brings about, MAC and MTU included."""
+
+
+def _link(link: Link, verb: Verb, context: _Context) -> list[Request]:
+    index = context.indexes[link.at, link.name]
+    if verb == "delete":
+        return [LinkMessage(index=index).delete()]
+    created = verb == "add" and link.kind in _KINDS and not (link.kind == "veth" and not link.peer)
+    requests = []
+    if created:
+        requests.append(
+            LinkMessage(
+                index=index,
+                ifname=link.name,
+                address=link.mac or None,
+                mtu=link.mtu or None,
+                group=link.group or None,
+                master=context.indexes["node", link.master] if link.master else None,
+                linkinfo=_KINDS[link.kind](link, context),
+            ).add()
+        )
+    if created or (link.at == "pod" and link.name in context.born):
+        settings = LinkMessage(
+            index=index,
+            alias=link.alias or None,
+            af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
+        )
+    else:
+        settings = LinkMessage(
+            index=index,
+            address=link.mac or None,
+            mtu=link.mtu or None,
+            group=link.group or None,
+            alias=link.alias or None,
+            master=context.indexes["node", link.master] if link.master else None,
+            af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
+        )
+    if link.isolated:
+        requests.append(LinkMessage(family=AF_BRIDGE, index=index, port=_ISOLATED).set_port())
+    if link.at == "pod" and not link.ipv6_autoconf:
+        # IFF_UP is acted on before IFLA_AF_SPEC: with the carrier there, a link-local address would be made.
+        requests.append(settings.set())
+        settings = LinkMessage(index=index)
+    flags = IFF_UP if link.up else 0
+    requests.append(msgspec.structs.replace(settings, flags=flags, change=IFF_UP).set())
+    return requests
+
+
+def _veth_info(link: Link, context: _Context) -> LinkInfo:
+    peer = context.pod_links.get(link.peer) or Link(at="pod", name=link.peer)
+    return LinkInfo(
+        "veth",
+        Veth(
+            peer=LinkMessage(
+                index=context.indexes["pod", peer.name],
+                ifname=peer.name,
+                address=peer.mac or None,
+                mtu=peer.mtu or None,
+                net_ns_fd=context.namespace,
+            )
+        ),
+    )
+
+
+def _bridge_info(_link: Link, _context: _Context) -> LinkInfo:
+    return LinkInfo("bridge")
+
+
+_KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {"veth": _veth_info, "bridge": _bridge_info}
+
+
+def _address(address: Address, verb: Verb, context: _Context) -> list[Request]:
+    flags = (IFA_F_NODAD if address.address.version != IPV4 else 0) | (
+        0 if address.prefix_route else IFA_F_NOPREFIXROUTE
+    )
+    message = Addr.of(address.address, address.prefixlen, context.indexes[address.at, address.dev], flags=flags)
+    return [_said(message, verb)]
+
+
+def _route(route: Route, verb: Verb, context: _Context) -> list[Request]:
+    unreachable = route.type == "unreachable"
+    on_link = route.via is None and not unreachable and route.dst.version == IPV4
+    message = RouteMessage(
+        family=AF_INET if route.dst.version == IPV4 else AF_INET6,
+        dst_len=route.dst.prefixlen,
+        table=RT_TABLE_MAIN,
+        protocol=route.protocol,
+        scope=RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE,
+        type=RTN_UNREACHABLE if unreachable else RTN_UNICAST,
+        flags=RTNH_F_ONLINK if route.onlink else 0,
+        dst=route.dst.network_address if route.dst.prefixlen else None,
+        gateway=route.via,
+        oif=context.indexes[route.at, route.dev] if route.dev else None,
+        prefsrc=route.src,
+        priority=route.metric or None,
+    )
+    return [_said(message, verb)]
+
+
+def _neighbour(entry: Neighbour, verb: Verb, context: _Context) -> list[Request]:
+    return [_said(Neigh.permanent(entry.address, entry.mac, context.indexes[entry.at, entry.dev]), verb)]
+
+
+def _fdb(entry: Fdb, verb: Verb, context: _Context) -> list[Request]:
+    message = Neigh(
+        family=AF_BRIDGE,
+        ifindex=context.indexes[entry.at, entry.dev],
+        state=NUD_NOARP,
+        flags=NTF_MASTER,
+        lladdr=entry.mac,
+    )
+    return [_said(message, verb)]
+
+
+def _said(message: Addr | RouteMessage | Neigh, verb: Verb) -> Request:
+    if verb == "add":
+        return message.add()
+    return message.delete() if verb == "delete" else message.replace()
+
+
+def _sysctl(_sysctl: Sysctl, _verb: Verb, _context: _Context) -> list[Request]:
+    return []
+
+
+def _nft(thing: Any, verb: Verb, _context: _Context) -> list[Request]:
+    requests: list[Request] = thing.requests("add" if verb == "set" else verb)
+    return requests
+
+
+Encoder = Callable[[Any, Verb, _Context], list[Request]]
+
+_NFT: tuple[Channel, Encoder] = ("netfilter", _nft)
+_ENCODERS: dict[type, tuple[Channel, Encoder]] = {
+    Link: ("route", _link),
+    Address: ("route", _address),
+    Route: ("route", _route),
+    Neighbour: ("route", _neighbour),
+    Fdb: ("route", _fdb),
+    Sysctl: ("sysctl", _sysctl),
+}

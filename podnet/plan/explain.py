@@ -1,0 +1,209 @@
+"""A plan as text: the `ip` and `nft` commands it amounts to, each with its reason.
+
+The text is not a picture of the plan but the plan in another language: run by `sh` in a fresh namespace, it leaves
+the kernel in the state that applying the plan leaves it in.  One message may take two commands, since `ip link add`
+and `ip link set` share what RTM_NEWLINK does at once.
+"""
+
+from collections.abc import Callable, Iterator
+from shlex import quote
+from typing import Any, NamedTuple
+
+from podnet.plan.objects import PROTOCOL_BOOT, Address, Fdb, Link, Neighbour, Place, Route, Sysctl
+from podnet.plan.plan import Plan, Step, Verb, peers_made
+
+NAMED_NAMESPACES = "/run/netns/"
+
+
+class Line(NamedTuple):
+    """One command, where it acts, and the reason of the step that asks for it."""
+
+    command: str
+    at: Place
+    reason: str
+
+
+class Links(NamedTuple):
+    """The pod's links that a plan speaks of, and which of them are born as a peer, MAC and MTU included."""
+
+    pod: dict[str, Link]
+    born: frozenset[str]
+
+
+class Speaker(NamedTuple):
+    """How commands address the pod's namespace: by a name of ip-netns(8) or by a path."""
+
+    namespace: str
+
+    @property
+    def _name(self) -> str:
+        """The namespace's name where it has one."""
+        bare = self.namespace.removeprefix("/var").removeprefix(NAMED_NAMESPACES)
+        return "" if "/" in bare else bare
+
+    @property
+    def veth_target(self) -> str:
+        """What follows `netns` in `ip link add`: a name, or a path that ip(8) opens as one."""
+        return quote(self._name or self.namespace)
+
+    def ip(self, at: Place) -> str:
+        """Return the words that begin an `ip` command."""
+        if at == "node":
+            return "ip"
+        return f"ip -n {quote(self._name)}" if self._name else f"nsenter --net={quote(self.namespace)} ip"
+
+    def inside(self, at: Place) -> str:
+        """Return the prefix of any other command."""
+        if at == "node":
+            return ""
+        if self._name:
+            return f"ip netns exec {quote(self._name)} "
+        return f"nsenter --net={quote(self.namespace)} "
+
+
+def explain(plan: Plan, namespace: str = "pod") -> list[Line]:
+    """Return the commands of `plan` in order; `namespace` is the pod's, a name under /run/netns or a path."""
+    speaker = Speaker(namespace)
+    links = Links(
+        {s.object.name: s.object for s in plan.steps if isinstance(s.object, Link) and s.object.at == "pod"},
+        peers_made(plan),
+    )
+    return [
+        Line(command, getattr(step.object, "at", "node"), step.reason)
+        for step in plan.steps
+        for command in _commands(step, speaker, links)
+    ]
+
+
+def script(plan: Plan, namespace: str = "pod") -> str:
+    """Return `plan` as a shell script with its reasons as comments."""
+    lines = ["set -eu"]
+    reason = ""
+    for line in explain(plan, namespace):
+        if line.reason != reason:
+            reason = line.reason
+            lines.append(f"# {reason}")
+        lines.append(line.command)
+    return "\n".join(lines) + "\n"
+
+
+def headline(step: Step, namespace: str = "pod") -> str:
+    """Return the first command of one step: what errors call it."""
+    commands = _commands(step, Speaker(namespace), Links({}, frozenset()))
+    return next(iter(commands), f"{step.verb} {step.object}")
+
+
+def _commands(step: Step, speaker: Speaker, links: Links) -> Iterator[str]:
+    speak: Callable[[Any, Verb, Speaker, Links], Iterator[str]] = _SPOKEN.get(type(step.object), _nft)
+    return speak(step.object, step.verb, speaker, links)
+
+
+def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[str]:
+    ip = speaker.ip(link.at)
+    if verb == "delete":
+        yield f"{ip} link del {link.name}"
+        return
+    made_here = verb == "add" and link.kind and not (link.kind == "veth" and not link.peer)
+    if made_here:
+        yield f"{ip} link add {link.name}{_born_with(link)} type {link.kind}{_peer(link, speaker, links)}"
+        settings = _settings(link, ("alias", "ipv6_autoconf"))
+    elif link.at == "pod" and link.name in links.born:
+        settings = _settings(link, ("ipv6_autoconf",))
+    else:
+        settings = _settings(link, ("mac", "mtu", "group", "alias", "master", "ipv6_autoconf"))
+    if link.isolated:
+        yield f"{ip} link set {link.name} type bridge_slave isolated on"
+    if settings and link.at == "pod":
+        yield f"{ip} link set {link.name}{settings}"
+        settings = ""
+    if link.up or not made_here:
+        yield f"{ip} link set {link.name}{settings} {'up' if link.up else 'down'}"
+    elif settings:
+        yield f"{ip} link set {link.name}{settings}"
+
+
+def _born_with(link: Link) -> str:
+    return _settings(link, ("mtu", "mac", "group", "master"))
+
+
+def _settings(link: Link, names: tuple[str, ...]) -> str:
+    words = {
+        "mtu": f" mtu {link.mtu}" if link.mtu else "",
+        "mac": f" address {link.mac}" if link.mac else "",
+        "group": f" group {link.group}" if link.group else "",
+        "alias": f" alias {quote(link.alias)}" if link.alias else "",
+        "master": f" master {link.master}" if link.master else "",
+        "ipv6_autoconf": "" if link.ipv6_autoconf else " addrgenmode none",
+    }
+    return "".join(words[name] for name in names)
+
+
+def _peer(link: Link, speaker: Speaker, links: Links) -> str:
+    if not link.peer:
+        return ""
+    peer = links.pod.get(link.peer, Link(at="pod", name=link.peer))
+    return f" peer name {peer.name}{_settings(peer, ('mtu', 'mac'))} netns {speaker.veth_target}"
+
+
+def _address(address: Address, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    words = {"add": "add", "set": "replace", "delete": "del"}[verb]
+    flags = ("" if address.address.version == 4 or verb == "delete" else " nodad") + (  # noqa: PLR2004 - IP version
+        "" if address.prefix_route or verb == "delete" else " noprefixroute"
+    )
+    yield f"{speaker.ip(address.at)} addr {words} {address.address}/{address.prefixlen} dev {address.dev}{flags}"
+
+
+def _route(route: Route, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    words = {"add": "add", "set": "replace", "delete": "del"}[verb]
+    family = " -6" if route.dst.version == 6 else ""  # noqa: PLR2004 - IP version
+    default = "default" if not route.dst.prefixlen else str(route.dst)
+    yield " ".join(
+        word
+        for word in (
+            f"{speaker.ip(route.at)}{family} route {words}",
+            "unreachable" if route.type == "unreachable" else "",
+            default,
+            f"via {route.via}" if route.via else "",
+            f"dev {route.dev}" if route.dev else "",
+            f"proto {route.protocol}" if route.protocol != PROTOCOL_BOOT else "",
+            f"src {route.src}" if route.src and verb != "delete" else "",
+            f"metric {route.metric}" if route.metric else "",
+            "onlink" if route.onlink and verb != "delete" else "",
+        )
+        if word
+    )
+
+
+def _neighbour(entry: Neighbour, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    ip = speaker.ip(entry.at)
+    if verb == "delete":
+        yield f"{ip} neigh del {entry.address} dev {entry.dev}"
+    else:
+        words = {"add": "add", "set": "replace"}[verb]
+        yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {entry.dev} nud permanent"
+
+
+def _fdb(entry: Fdb, verb: Verb, _speaker: Speaker, _links: Links) -> Iterator[str]:
+    if verb == "delete":
+        yield f"bridge fdb del {entry.mac} dev {entry.dev} master"
+    else:
+        words = {"add": "add", "set": "replace"}[verb]
+        yield f"bridge fdb {words} {entry.mac} dev {entry.dev} master static"
+
+
+def _sysctl(sysctl: Sysctl, _verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    yield f"{speaker.inside(sysctl.at)}sysctl -qw {quote(f'{sysctl.name}={sysctl.value}')}"
+
+
+def _nft(thing: Any, verb: Verb, _speaker: Speaker, _links: Links) -> Iterator[str]:
+    yield f"nft {quote(thing.nft('add' if verb == 'set' else verb))}"
+
+
+_SPOKEN: dict[type, Callable[[Any, Verb, Speaker, Links], Iterator[str]]] = {
+    Link: _link,
+    Address: _address,
+    Route: _route,
+    Neighbour: _neighbour,
+    Fdb: _fdb,
+    Sysctl: _sysctl,
+}

@@ -1,0 +1,136 @@
+"""The kernel's objects as podnet wishes them: frozen values that speak of links by name.
+
+Every object has a place (`at`: the node's namespace or the pod's), a `key` that says which object of the kernel it
+is, and the rest of its fields, which say how that object should be.  Two values of one key that differ are the same
+object in two states.  nftables objects are the values of :mod:`podnet.nft` themselves; they live on the node.
+
+Field meanings follow ip-link(8), ip-address(8), ip-route(8) and ip-neighbour(8).
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
+
+import msgspec
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+Place = Literal["node", "pod"]
+Key = tuple[object, ...]
+
+GROUP_PODS = 28782
+"""The link group of every host link of a pod ("pn" in ASCII): nft's iifgroup, and the listing of what is ours."""
+
+GROUP_DOOMED = 28783
+"""The link group of links that wait to be reaped: one RTM_DELLINK by IFLA_GROUP ends them all."""
+
+PROTOCOL = 112
+"""The rtm_protocol of every route podnet adds on the node ("p" in ASCII; unassigned in rt_protos)."""
+
+PROTOCOL_BOOT = 3
+"""RTPROT_BOOT, what `ip route add` says where it says nothing: routes inside pods."""
+
+
+class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A network device.
+
+    `kind` is ``bridge``, ``veth`` or empty for a link that podnet did not make (`lo`).  A veth's host end names its
+    `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel has them.
+    `ipv6_autoconf` False means addrgenmode none: the link makes itself no link-local address, so no duplicate address
+    detection, no router solicitation.
+    """
+
+    at: Place
+    name: str
+    kind: str = ""
+    peer: str = ""
+    mac: str = ""
+    mtu: int = 0
+    group: int = 0
+    alias: str = ""
+    master: str = ""
+    isolated: bool = False
+    ipv6_autoconf: bool = True
+    up: bool = True
+
+    @property
+    def key(self) -> Key:
+        """One link of a name per namespace."""
+        return ("link", self.at, self.name)
+
+
+class Address(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An address on `dev`.  `prefix_route` False is noprefixroute.  IPv6 ones are always `nodad`."""
+
+    at: Place
+    dev: str
+    address: IPAddress
+    prefixlen: int
+    prefix_route: bool = True
+
+    @property
+    def key(self) -> Key:
+        """The kernel tells addresses of a link apart by address and prefix length."""
+        return ("address", self.at, self.dev, self.address, self.prefixlen)
+
+
+class Route(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A route in the main table.
+
+    `via` with `onlink` may be an address no route leads to.  `src` is the preferred source.  `type` ``unreachable``
+    has no `dev`.  `metric` 0 is the family's default.
+    """
+
+    at: Place
+    dst: IPNetwork
+    dev: str = ""
+    via: IPAddress | None = None
+    onlink: bool = False
+    src: IPAddress | None = None
+    protocol: int = PROTOCOL_BOOT
+    type: Literal["unicast", "unreachable"] = "unicast"
+    metric: int = 0
+
+    @property
+    def key(self) -> Key:
+        """One route of ours per destination and metric."""
+        return ("route", self.at, self.dst, self.metric)
+
+
+class Neighbour(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A permanent neighbour entry: no ARP, no neighbour discovery, nothing to go stale."""
+
+    at: Place
+    dev: str
+    address: IPAddress
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        """One entry per address and link."""
+        return ("neighbour", self.at, self.dev, self.address)
+
+
+class Fdb(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A bridge's static forwarding entry: `mac` is behind port `dev` (bridge(8), ``fdb add … master static``)."""
+
+    at: Place
+    dev: str
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        """One entry per MAC and port."""
+        return ("fdb", self.at, self.dev, self.mac)
+
+
+class Sysctl(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A file below /proc/sys: `name` with slashes (link names may contain dots), `value` as it reads back."""
+
+    at: Place
+    name: str
+    value: str
+
+    @property
+    def key(self) -> Key:
+        """The file's name."""
+        return ("sysctl", self.at, self.name)
