@@ -1,0 +1,31 @@
+"""The outermost command, `podnet`, and where its commands are."""
+
+import click
+
+import podnet
+from podnet.cli.group import Command, RootGroup
+
+COMMANDS = {
+    "lab": Command("podnet.cli.lab", "A whole pod network on this machine, to try and to test."),
+    "node": Command("podnet.cli.node", "The daemon of a node."),
+    "add": Command("podnet.cli.attach:add", "Attach a container's network namespace."),
+    "del": Command("podnet.cli.attach:delete", "Detach a container's network namespace."),
+    "explain": Command("podnet.cli.explain", "What is done for a container, as ip and nft commands with reasons."),
+    "who": Command("podnet.cli.who", "Who holds or held an address."),
+    "script": Command("podnet.cli.script", "A net-script.sh that does by ip and nft what podnet would do here."),
+    "inspect": Command("podnet.cli.inspect", "This machine's CNI set-up, read and judged."),
+    "version": Command("podnet.cli.version", "The version of podnet and of the CNI specification."),
+}
+
+
+@click.group(
+    name="podnet",
+    cls=RootGroup,
+    commands_at=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(podnet.__version__, message="podnet %(version)s")
+def root(debug: bool) -> None:
+    """Give every pod its own IP, and show every step as an ip or nft command."""
+    del debug  # RootGroup reads it from the context
