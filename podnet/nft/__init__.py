@@ -9,7 +9,7 @@ wants (datapath), sockets, other netlink families.
 from podnet.nft.batch import batch
 from podnet.nft.chain import Base, Chain
 from podnet.nft.dump import Content, content
-from podnet.nft.element import Element, Interval, elements
+from podnet.nft.element import Element, Interval, elements, message_elements
 from podnet.nft.rule import Rule
 from podnet.nft.set import Set
 from podnet.nft.table import Table
@@ -34,4 +34,5 @@ __all__ = [
     "elements",
     "goto",
     "jump",
+    "message_elements",
 ]

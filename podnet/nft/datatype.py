@@ -59,7 +59,8 @@ def _integer(
     def write(value: int | str) -> str:
         return value if isinstance(value, str) else names.get(value) or text(value)
 
-    return Datatype(name, number, struct.size, HOST if layout[0] == "=" else BIG, encode, decode, write)
+    order = INVALID if struct.size == 1 else HOST if layout[0] == "=" else BIG
+    return Datatype(name, number, struct.size, order, encode, decode, write)
 
 
 def _encode_name(value: str) -> bytes:

@@ -88,7 +88,11 @@ class Element(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
         return elements((self,), verb)
 
     def get(self) -> Request:
-        """Return the question whether the set has this element (NFT_MSG_GETSETELEM; ENOENT if not), outside a batch."""
+        """Return the question whether the set has this element (NFT_MSG_GETSETELEM), outside a batch.
+
+        Refused with ENOENT if not.  An interval set answers with the interval that covers it, and whoever asks
+        compares: ``element in message_elements(element.set, answers)``.
+        """
         return Request(GETSETELEM, 0, _message(self.set, _encoded(self, "get"), None))
 
     def nft(self, verb: Verb | Literal["get"] = "add") -> str:

@@ -114,8 +114,10 @@ class Set(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False, kw
             entries.append((userdata.SET_DATA_BYTEORDER, userdata.u32(_byteorder(self.data))))
         if len(self.key) > 1 and not self.anonymous:
             entries.append((userdata.SET_KEY_TYPEOF, _CONCATENATION))
-            if len(self.data) > 1:
-                entries.append((userdata.SET_DATA_TYPEOF, _CONCATENATION))
+        if len(self.data) > 1:
+            entries.append((userdata.SET_DATA_TYPEOF, _CONCATENATION))
+        if self.data:
+            entries.append((userdata.SET_DATA_INTERVAL, userdata.u32(0)))
         if self.comment:
             entries.append((userdata.SET_COMMENT, userdata.comment(self.comment)))
         return userdata.encode(entries)

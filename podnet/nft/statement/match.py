@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from podnet.nft.datatype import BIG, DATATYPES
+from podnet.nft.datatype import DATATYPES, HOST
 from podnet.nft.element import Element, Interval, bounds, key_text, value_text
 from podnet.nft.expr import Bitwise, Cmp, Lookup, Payload, Range
 from podnet.nft.expr import lookup as lookup_expression
@@ -120,7 +120,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
         elif left.datatype == "ifname" and value.endswith("*"):
             to.add(Cmp(sreg=1, operation=operation, data=value[:-1].encode()))
         else:
-            if self.operator not in {"==", "!="} and datatype.byteorder != BIG:
+            if self.operator not in {"==", "!="} and datatype.byteorder == HOST:
                 raise ValueError(f"match {self.text}: {left.datatype} has no order in the kernel's comparison")
             data = datatype.encode(value)
             to.add(Cmp(sreg=1, operation=operation, data=data))
@@ -140,7 +140,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
             to.add(_mask(value.netmask.packed), Cmp(sreg=1, operation=operation, data=value.network_address.packed))
 
     def _interval(self, to: Linearizer, left: Selector, value: Interval) -> None:
-        if DATATYPES[left.datatype].byteorder != BIG:
+        if DATATYPES[left.datatype].byteorder == HOST:
             raise ValueError(f"match {self.text}: {left.datatype} has no order in the kernel's comparison")
         first, last = bounds((left.datatype,), (value,))
         if self.operator == "!=":
