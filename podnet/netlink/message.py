@@ -10,7 +10,7 @@ names its header struct and its layout; :func:`register` enters it in :data:`MES
 property tests and the fuzzers find it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from struct import Struct
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
@@ -45,6 +45,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     HEADER_STRUCT: ClassVar[Struct]
     HEADER_FIELDS: ClassVar[tuple[str, ...]]
     LAYOUT: ClassVar[Layout[Any]]
+    ABSENT: ClassVar[Mapping[str, Any]] = {}  # fields for which a missing attribute does not mean the default
     HEADER_VALUES: ClassVar["attrgetter[Any]"]  # subscriptable for type checkers only
 
     def __init_subclass__(cls) -> None:
@@ -70,7 +71,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         size = cls.HEADER_STRUCT.size
         if len(payload) < size:
             raise DecodeError(f"{cls.__name__}: {len(payload)} bytes, header needs {size}")
-        fields = dict(zip(cls.HEADER_FIELDS, cls.HEADER_STRUCT.unpack_from(payload), strict=True))
+        fields = dict(cls.ABSENT)
+        fields.update(zip(cls.HEADER_FIELDS, cls.HEADER_STRUCT.unpack_from(payload), strict=True))
         try:
             fields.update(cls.LAYOUT.fields_of(payload[size:], only))
             return cls(**fields)

@@ -98,10 +98,17 @@ class Netns:
 
     def shell(self, script: str) -> str:
         """Run a shell `script` in this namespace and return its output."""
-        command = ["nsenter", f"--net={self.path}", "sh", "-euc", script]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        run = self._run(script)
         assert run.returncode == 0, f"{script}: {run.stderr}"
         return run.stdout
+
+    def takes(self, script: str) -> bool:
+        """Say whether a shell `script` succeeds in this namespace."""
+        return self._run(script).returncode == 0
+
+    def _run(self, script: str) -> subprocess.CompletedProcess[str]:
+        command = ["nsenter", f"--net={self.path}", "sh", "-euc", script]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def json(self, command: str) -> Any:
         """Run an `ip -j`, `bridge -j` or `tc -j` command in this namespace and return what it prints, decoded."""
@@ -153,7 +160,7 @@ class Golden(NamedTuple):
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The commands that show what it did."""
+        """The commands that show what it has done."""
         return VIEWS[self.view]
 
 
@@ -185,6 +192,7 @@ VIEWS = {
     "addrs and routes": _ADDRS + _ROUTES,
     "ports": ("bridge -j -d link show",),
     "fdb": ("bridge -j -d fdb show",),
+    "links": ("ip -j -d link show",),
     "conf": ("sysctl net.ipv4.conf.e0",),
     "neighs": ("ip -j -d neigh show nud all", "ip -j -d neigh show proxy"),
     "rules": ("ip -j -d rule show", "ip -j -d -6 rule show"),

@@ -1,4 +1,4 @@
-"""Goldens of addresses and routes: name, scene, request, the command it stands for, what shows it, its bytes.
+"""Goldens of addresses and routes: name, scene, request, its command, what shows it, its bytes.
 
 `test_goldens.py` says what is done with them; scenes and views are in `conftest.py`.
 """

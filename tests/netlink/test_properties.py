@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import podnet.netlink.netfilter.conntrack
-import podnet.netlink.rtnl  # both enter their classes in the registry
 from podnet.errors import DecodeError
 from podnet.netlink.attributes import NLA_F_NESTED, Field, Kind, Layout, attribute, attributes, listed, u32
 from podnet.netlink.message import MESSAGES, Message, Request, envelopes, frame
-from podnet.netlink.rtnl import AF_BRIDGE, Link, LinkInfo, Options, filter, link, qdisc, route
+from podnet.netlink.netfilter.conntrack import Conntrack
+from podnet.netlink.rtnl import AF_BRIDGE, Action, Link, LinkInfo, NextHop, Options, Selector, Veth, link
+from podnet.netlink.rtnl.filter import ACTIONS, Key, MirredParms
 from podnet.netlink.rtnl.linkinfo import LINK_DATA, SLAVE_DATA, BridgePort
+from podnet.netlink.rtnl.qdisc import TbfParms
 from podnet.netlink.rtnl.tc import TcObject
 from podnet.netlink.transaction import NLMSG_DONE, NLMSG_ERROR, Transaction
 
-assert podnet.netlink.netfilter.conntrack
 CLASSES = sorted({c for c in MESSAGES.values() if c.__module__.startswith("podnet.netlink.")}, key=lambda c: c.__name__)
 every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
 
@@ -63,15 +63,15 @@ def options_of(classes: dict[str, type[Options]]) -> Strategy:
 
 
 NEXTHOP = of_struct(
-    route.NextHop,
+    NextHop,
     flags=unsigned(8),
     hops=unsigned(8),
     ifindex=signed(32),
     gateway=st.none() | ADDRESS,
     via=st.none() | ADDRESS,
 )
-KEY = of_struct(filter.Key, unsigned(32), unsigned(32), signed(32), signed(32))
-ACTION = st.deferred(lambda: options_of(dict(filter.ACTIONS))).map(lambda pair: filter.Action(*pair))
+KEY = of_struct(Key, unsigned(32), unsigned(32), signed(32), signed(32))
+ACTION = st.deferred(lambda: options_of(dict(ACTIONS))).map(lambda pair: Action(*pair))
 
 
 def linkinfo() -> Strategy:
@@ -111,11 +111,11 @@ KINDS: dict[str, Callable[[Any], Strategy]] = {
     "port range": lambda _: st.tuples(unsigned(16), unsigned(16)),
     "multipath": lambda _: st.lists(NEXTHOP, max_size=3).map(tuple),
     "tbf parms": lambda _: of_struct(
-        qdisc.TbfParms, *[unsigned(32)] * 4, unsigned(8), unsigned(8), unsigned(16), signed(16), unsigned(16)
+        TbfParms, *[unsigned(32)] * 4, unsigned(8), unsigned(8), unsigned(16), signed(16), unsigned(16)
     ),
-    "u32 selector": lambda _: of_struct(filter.Selector, st.lists(KEY, max_size=3).map(tuple), unsigned(8)),
+    "u32 selector": lambda _: of_struct(Selector, st.lists(KEY, max_size=3).map(tuple), unsigned(8)),
     "mirred parms": lambda _: of_struct(
-        filter.MirredParms, unsigned(32), signed(32), signed(32), unsigned(32), unsigned(32), signed(32), signed(32)
+        MirredParms, unsigned(32), signed(32), signed(32), unsigned(32), unsigned(32), signed(32), signed(32)
     ),
     "actions": lambda _: st.lists(ACTION, max_size=3).map(tuple),
 }
@@ -231,18 +231,14 @@ def test_any_answer_is_taken_or_raises_decode_error(number: int, flags: int, pay
         assert transaction.done
 
 
-@given(st.integers(1, 2000))
-def test_deep_nesting_does_not_exhaust_the_stack(depth: int) -> None:
-    """A veth peer within a veth peer within ... decodes no deeper than one peer."""
+def test_deep_nesting_does_not_exhaust_the_stack() -> None:
+    """A veth peer within a veth peer within ..., a thousand deep, decodes no deeper than one peer."""
     payload = b""
-    for _ in range(min(depth, 60000 // 28)):
-        inner = attribute(1 | NLA_F_NESTED, b"\0" * 16 + payload)
-        payload = attribute(18, attribute(1, b"veth\0") + attribute(2, inner))[:0xFFFF]
-        if len(payload) > 60000:
-            break
-    with contextlib.suppress(DecodeError):
-        decoded = Link.decode(b"\0" * 16 + payload)
-        assert decoded.linkinfo is not None
+    for _ in range(1000):
+        data = attribute(1 | NLA_F_NESTED, b"\0" * 16 + payload)
+        payload = attribute(18, attribute(1, b"veth\0") + attribute(2, data))
+    decoded = Link.decode(b"\0" * 16 + payload)
+    assert decoded.linkinfo == LinkInfo("veth", Veth(peer=Link()))
 
 
 @given(st.lists(unsigned(32)))
@@ -255,7 +251,7 @@ def test_lists_decode_to_themselves(values: list[int]) -> None:
 
 def test_every_class_has_a_struct_that_fits_its_fields() -> None:
     """HEADER_STRUCT packs exactly as many values as HEADER_FIELDS names, and no attribute number is used twice."""
-    assert len(CLASSES) >= 8
+    assert {Link, Conntrack} < set(CLASSES)
     for cls in CLASSES:
         size = cls.HEADER_STRUCT.size
         assert len(Struct(cls.HEADER_STRUCT.format).unpack(b"\0" * size)) == len(cls.HEADER_FIELDS)

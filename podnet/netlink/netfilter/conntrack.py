@@ -10,10 +10,10 @@
     CTA_FILTER             which parts of the tuples are to be compared (host order)
 
 A delete without CTA_FILTER names one entry by its whole tuple.  With CTA_FILTER it removes every entry that matches,
-inside the kernel, without a dump; entries that are offloaded to a flowtable stay.  Kernels from before late 2024 take such a
-message for one with an incomplete tuple and answer EINVAL, so nothing is lost by mistake; there, dump by the same
-filter (5.8 and later) and delete what comes one by one.  Several attributes of one filter must all match, so the four
-places in which an address may stand need four messages: :func:`forget`.
+inside the kernel, without a dump; entries that are offloaded to a flowtable stay.  Kernels from before late 2024 take
+such a message for one with an incomplete tuple and answer EINVAL, so nothing is lost by mistake; there, dump by the
+same filter (5.8 and later) and delete what comes one by one.  Several attributes of one filter must all match, so the
+four places in which an address may stand need four messages: :func:`forget`.
 """
 
 from ipaddress import IPv6Address

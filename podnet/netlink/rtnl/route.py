@@ -9,6 +9,7 @@
     RTA_MULTIPATH  struct rtnexthop { len u16, flags u8, hops u8, ifindex s32 } + RTA_*, repeated
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from struct import Struct
 from typing import Any, ClassVar, Self
@@ -133,6 +134,7 @@ class Route(RtnlObject, frozen=True, kw_only=True, gc=False):
         "type",
         "flags",
     )
+    ABSENT: ClassVar[Mapping[str, Any]] = {"table": None}
     LAYOUT: ClassVar[Layout[Any]] = Layout(
         dict,
         Field("table", 15, u32),

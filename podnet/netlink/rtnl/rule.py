@@ -6,6 +6,7 @@
                                                             (unused here: FRA_TABLE has all 32 bits)
 """
 
+from collections.abc import Mapping
 from struct import Struct
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ class Rule(RtnlObject, frozen=True, kw_only=True, gc=False):
     NEW: ClassVar[int] = RTM_NEWRULE
     HEADER_STRUCT: ClassVar[Struct] = Struct("=BBBBxxxBI")
     HEADER_FIELDS: ClassVar[tuple[str, ...]] = ("family", "dst_len", "src_len", "tos", "action", "flags")
+    ABSENT: ClassVar[Mapping[str, Any]] = {"table": None}
     LAYOUT: ClassVar[Layout[Any]] = Layout(
         dict,
         Field("priority", 6, u32),
