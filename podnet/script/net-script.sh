@@ -140,16 +140,8 @@ forget_flows() {
 
 # ---- names ------------------------------------------------------------------
 
-# The MAC address of IPv4 address $1, so that whoever reuses an address meets no
-# stale neighbour entry.
-mac_of() {
-    old_ifs=$IFS
-    IFS=.
-    # shellcheck disable=SC2086 # split at the dots
-    set -- $1
-    IFS=$old_ifs
-    printf '0a:58:%02x:%02x:%02x:%02x' "$1" "$2" "$3" "$4"
-}
+# All of them follow from the container and its address, as the engine derives
+# them: whoever gets an address again meets no stale neighbour entry.
 
 # One quarter of BLAKE2s' round: words v$1 v$2 v$3 v$4, message words m$5 m$6
 # (RFC 7693, 3.1).  The shell's numbers have 64 bits, so each sum is cut to 32.
@@ -194,13 +186,12 @@ compress() {
     done
 }
 
-# Set `link` to the host link's name, as podnet derives it: veth- and 7 base32
-# digits of the 5-byte BLAKE2s hash of network, container, interface and try $1.
-name_link() {
-    # shellcheck disable=SC2046 # a word for each byte
-    set -- $(printf '%s\0%s\0%s\0%s' "$network" "$container" "$ifname" "$1" | od -An -v -tu1)
-    h0=$((0x6b08e662)) h1=$((0xbb67ae85)) h2=$((0x3c6ef372)) h3=$((0xa54ff53a))
+# blake2s LENGTH BYTE...: leave the hash of the bytes, at most 8 long, in h0 and
+# h1, lowest byte first.
+blake2s() {
+    h0=$((0x6b08e667 ^ $1)) h1=$((0xbb67ae85)) h2=$((0x3c6ef372)) h3=$((0xa54ff53a))
     h4=$((0x510e527f)) h5=$((0x9b05688c)) h6=$((0x1f83d9ab)) h7=$((0x5be0cd19))
+    shift
     length=$# counted=0
     while [ "$counted" -lt "$length" ]; do
         for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
@@ -210,15 +201,61 @@ name_link() {
         counted=$((length - $#))
         compress "$counted" $(($# ? 0 : 0xffffffff))
     done
+}
+
+# Set `link` to the host link's name: veth- and 7 base32 digits of the hash of
+# network, container, interface and try $1, with zero bytes between.
+name_link() {
+    # shellcheck disable=SC2046 # a word for each byte
+    blake2s 5 $(printf '%s\0%s\0%s\0%s' "$network" "$container" "$ifname" "$1" | od -An -v -tu1)
     bits=$(((h0 & 255) << 32 | (h0 >> 8 & 255) << 24 | (h0 >> 16 & 255) << 16 | h0 >> 24 << 8 | h1 & 255))
     set -- a b c d e f g h i j k l m n o p q r s t u v w x y z 2 3 4 5 6 7
     link=veth-
-    for shift in 35 30 25 20 15 10 5; do
-        eval "link=$link\${$(((bits >> shift & 31) + 1))}"
+    for place in 35 30 25 20 15 10 5; do
+        eval "link=$link\${$(((bits >> place & 31) + 1))}"
     done
 }
 
-# ---- what the engine would do, command by command -------------------------------
+# The pod's MAC address: 0a:58 and the bytes of IPv4 address $1, or the hash of
+# IPv6 address $1, whose eight groups are all spelled out.
+mac_of() {
+    colons=$1
+    old_ifs=$IFS
+    IFS=.:
+    # shellcheck disable=SC2086 # split at the dots or colons
+    set -- $1
+    IFS=$old_ifs
+    case $colons in
+    *:*)
+        for group; do
+            set -- "$@" $((0x$group >> 8)) $((0x$group & 255))
+        done
+        shift 8
+        blake2s 4 "$@"
+        set -- $((h0 & 255)) $((h0 >> 8 & 255)) $((h0 >> 16 & 255)) $((h0 >> 24))
+        ;;
+    esac
+    printf '0a:58:%02x:%02x:%02x:%02x' "$@"
+}
+
+# The MAC address of bridge port $1; no packet carries it.
+port_mac_of() {
+    # shellcheck disable=SC2046 # a word for each byte
+    blake2s 5 $(printf %s "$1" | od -An -v -tu1)
+    printf '02:%02x:%02x:%02x:%02x:%02x' $((h0 & 255)) $((h0 >> 8 & 255)) $((h0 >> 16 & 255)) $((h0 >> 24)) $((h1 & 255))
+}
+
+# The link-local address of MAC address $1 (RFC 4291, appendix A).
+link_local_of() {
+    old_ifs=$IFS
+    IFS=:
+    # shellcheck disable=SC2086 # split at the colons
+    set -- $1
+    IFS=$old_ifs
+    printf 'fe80::%x:%x:%x:%x' $(((0x$1 ^ 2) << 8 | 0x$2)) $((0x$3 << 8 | 0xff)) $((0xfe00 | 0x$4)) $((0x$5 << 8 | 0x$6))
+}
+
+# ---- what the engine would do, command by command ----------------------------
 
 #@node
 #@attach
@@ -253,16 +290,21 @@ add() {
     for try in 0 1 2 3 4 5 6 7 8 9; do
         name_link "$try"
         ip link show dev "$link" >/dev/null 2>&1 || break
+        link=
     done
-    echo "$choice $link@words@" >"$pod/lease"
-    node
+    [ -n "$link" ] || die "ten names for the link of $container are taken by other links"
+    echo "$choice $link @words@" >"$pod/lease"
+    (
+        flock 9
+        node
+    ) 9>"$state/lock"
     "attach$choice"
-    echo "$container:@told@"
+    echo "$container: @words@"
 }
 
 # Undo whatever there is of the container; its record goes last.
 remove() {
-    if [ -e "$pod/lease" ] && read -r choice link@names@ <"$pod/lease"; then
+    if [ -e "$pod/lease" ] && read -r choice link @names@ <"$pod/lease"; then
         "detach$choice"
         ! ip link show dev "$link" >/dev/null 2>&1 || die "$link cannot be deleted: $container keeps its addresses"
     fi

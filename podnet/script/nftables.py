@@ -1,22 +1,21 @@
-"""The node's nftables part as one transaction that may run again: what has rules is flushed and filled in one go."""
+"""The nftables objects of a plan: the node's as one transaction that may run again, a pod's as single commands."""
 
 from collections.abc import Iterator
 
-from podnet.nft import Chain, Rule
-from podnet.plan import Address, Link, Neighbour, Plan, Route, Sysctl
+from podnet.nft import Chain, Element, Rule, Set, Table
+from podnet.plan import Plan
 
-OTHERS = (Link, Address, Route, Neighbour, Sysctl)
-"""The objects of a plan that are not nftables'."""
+OBJECTS = (Table, Chain, Set, Element, Rule)
 
 
-def transaction(plan: Plan) -> Iterator[str]:
-    """Yield `nft -f -` with a here-document, atomic in the kernel; nothing where the plan has no nftables objects."""
+def node(plan: Plan) -> Iterator[str]:
+    """Yield `nft -f -` with a here-document: chains with rules are flushed and filled in one go, atomically."""
     lines: list[str] = []
     flushed: set[Chain] = set()
     said = ""
     for step in plan.steps:
         made = step.object
-        if isinstance(made, OTHERS):
+        if not isinstance(made, OBJECTS):
             continue
         if step.reason != said:
             said = step.reason
@@ -26,6 +25,6 @@ def transaction(plan: Plan) -> Iterator[str]:
             lines.append(made.chain.nft("flush"))
         lines.append(made.nft("add"))
     if lines:
-        yield "    nft -f - <<'NFT'"
+        yield "    nft -f - <<'RULES'"
         yield from lines
-        yield "NFT"
+        yield "RULES"

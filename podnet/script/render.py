@@ -5,7 +5,7 @@ has several ranges (their gateways and prefix lengths differ), there is one pair
 `attach_0_1` is for a pod with an address of range 0 of the first set and of range 1 of the second.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address
 from itertools import product
@@ -13,20 +13,19 @@ from shlex import quote
 from typing import Literal
 
 from podnet.errors import InvalidConfiguration
-from podnet.model import Attachment, Lease, Network, PodAddress, Range
+from podnet.model import Lease, Network, PodAddress, Range
+from podnet.nft import Element
 from podnet.plan import Address, Link, Neighbour, Plan, Route, explain, inverse
-from podnet.script import nftables
-from podnet.script.words import NAMESPACE, Variables
+from podnet.script import iptables, nftables
+from podnet.script.words import IPV4, NAMESPACE, Variables, placeholder
 
 Firewall = Literal["nft", "iptables"]
 Spans = Callable[[Range], Sequence[tuple[int, int]]]
 Attach = Callable[[Lease], Plan]
 
-CONTAINER = "placeholder-of-podnet"
-LINK = "veth-0placehold"
 COMBINATIONS = 16  # of ranges; each makes the script two functions longer
 _LOW = 0xFFFFFFFF
-_PROGRAMS = ("ip", "nsenter", "sysctl", "od", "find", "grep", "readlink")
+_PROGRAMS = ("ip", "nsenter", "flock", "sysctl", "od", "find", "grep", "readlink")
 
 
 def net_script(
@@ -42,28 +41,31 @@ def net_script(
     """Return the script for `network`: `node` is the node's plan, `attach` gives a pod's plan for its lease.
 
     `spans` gives the usable addresses of a range as spans of integers, ascending.  `origin` says in a comment where
-    the configuration came from.  Raises InvalidConfiguration when the ranges have too many combinations.
+    the configuration came from.  Raises InvalidConfiguration when the ranges have too many combinations, or a rule
+    has no iptables form.
     """
+    if not network.ranges:
+        raise InvalidConfiguration(
+            f"network {network.name!r} has no ranges: give it `ipam.ranges`, or this node's pod-cidrs in nodes.yaml"
+        )
     combinations = list(product(*(range(len(ranges)) for ranges in network.ranges)))
     if len(combinations) > COMBINATIONS:
         raise InvalidConfiguration(
             f"network {network.name!r}: {len(combinations)} combinations of ranges; a script is printed for at most "
             f"{COMBINATIONS}: give it a configuration with fewer ranges in a set"
         )
-    names = " ".join(f"ip_{index}" for index in range(len(network.ranges)))
-    words = " ".join(f"$ip_{index}" for index in range(len(network.ranges)))
+    numbers = range(len(network.ranges))
     parts = {
         "header": _header(network, firewall, origin),
         "node": _node(node, firewall),
-        "attach": "\n".join(text for chosen in combinations for text in _pod(network, spans, attach, chosen, firewall)),
+        "attach": "\n".join(_pod(network, spans, attach, chosen, firewall) for chosen in combinations),
         "take": "".join(_take(index, ranges, spans) for index, ranges in enumerate(network.ranges)),
     }
     inline = {
         "network": quote(network.name),
         "database": database,
-        "names": names and f" {names}",
-        "words": words and f" {words}",
-        "told": words and f" {words}",
+        "names": " ".join(f"ip_{number}" for number in numbers),
+        "words": " ".join(f"$ip_{number}" for number in numbers),
         "programs": " ".join((*_PROGRAMS, *_firewall_programs(network, firewall))),
     }
     text = files("podnet.script").joinpath("net-script.sh").read_text()
@@ -73,39 +75,28 @@ def net_script(
     return "".join(parts[line[2:].strip()] if line.startswith("#@") else line for line in lines)
 
 
-def placeholder(network: Network, spans: Spans, chosen: Sequence[int], nth: int = 0) -> tuple[Lease, dict[str, str]]:
-    """Return a lease for the `nth` address from the end of each range `chosen`, and its values' variables."""
+def pod_lease(network: Network, spans: Spans, chosen: Sequence[int]) -> Lease:
+    """Return a placeholder lease with the last address of each range `chosen`."""
     addresses = []
-    names = {LINK: "link", CONTAINER: "container"}
-    for index, (ranges, number) in enumerate(zip(network.ranges, chosen, strict=True)):
+    for ranges, number in zip(network.ranges, chosen, strict=True):
         one = ranges[number]
-        last = spans(one)[-1][1] - nth
-        address = IPv4Address(last) if one.subnet.version == 4 else IPv6Address(last)  # noqa: PLR2004 - IP version
+        last = spans(one)[-1][1]
+        address = IPv4Address(last) if one.subnet.version == IPV4 else IPv6Address(last)
         addresses.append(PodAddress(address, one.subnet.prefixlen, one.gateway))
-        names[str(address)] = f"ip_{index}"
-        if isinstance(address, IPv4Address):
-            names[":".join(f"{byte:02x}" for byte in (0x0A, 0x58, *address.packed))] = f"mac_{index}"
-    lease = Lease(
-        attachment=Attachment(network.name, CONTAINER, "eth0"),
-        addresses=tuple(addresses),
-        link=LINK,
-        netns=None,
-        netns_path=NAMESPACE,
-        boot_id="",
-        created=0.0,
-    )
-    return lease, names
+    return placeholder(network.name, addresses)
 
 
-def _firewall_programs(network: Network, firewall: Firewall) -> tuple[str, ...]:
+def _firewall_programs(network: Network, firewall: Firewall) -> Iterator[str]:
     if firewall == "nft":
-        return ("nft",)
-    return tuple({4: "iptables", 6: "ip6tables"}[family] for family in sorted(network.families))
+        yield "nft"
+        return
+    for version in sorted(network.families):
+        yield from (iptables.PROGRAMS[version], f"{iptables.PROGRAMS[version]}-restore")
 
 
 def _header(network: Network, firewall: Firewall, origin: str) -> str:
     subnets = ", ".join(map(str, network.subnets))
-    source = f", configured by {origin}" if origin else ""
+    source = f", configured by {origin if origin.isprintable() else repr(origin)}" if origin else ""
     return (
         f"# Pod network {network.name!r}: {network.datapath}, {subnets}, by ip and {firewall}{source}.\n"
         "# Printed by `podnet script`: these are the commands that podnet's engine amounts to on this node. Print it\n"
@@ -114,59 +105,81 @@ def _header(network: Network, firewall: Firewall, origin: str) -> str:
 
 
 def _node(node: Plan, firewall: Firewall) -> str:
-    """Return the node's part as a function that may run any number of times, also at the same time."""
-    rules = nftables.transaction(node) if firewall == "nft" else iter(())
+    """Return the node's part as a function that may run any number of times."""
+    rules = nftables.node(node) if firewall == "nft" else iptables.node(node)
     lines = ["# The node's part; running it again changes nothing.", "node() {"]
-    lines += [f"    {line}" if line else "" for line in _node_lines(node)]
+    lines += (f"    {line}" for line in _node_lines(node))
     return "\n".join((*lines, *rules, "}")) + "\n\n"
 
 
 def _node_lines(node: Plan) -> Iterator[str]:
-    variables = Variables({})
+    variables = Variables()
     said = ""
     for step in node.steps:
         made = step.object
-        if not isinstance(made, nftables.OTHERS):
+        if isinstance(made, nftables.OBJECTS):
             continue
         # `replace`, so that a second run succeeds
         again = step._replace(verb="set") if isinstance(made, Address | Route | Neighbour) else step
         if step.reason != said:
             said = step.reason
-            yield f"# {said}"
+            yield variables.comment(said)
         for line in explain(Plan((again,)), NAMESPACE):
             command = variables.command(line.command)
-            if isinstance(made, Link) and made.kind and " link add " in f" {line.command} ":
-                there = f"ip link show dev {quote(made.name)} >/dev/null"
-                command = f"{there} 2>&1 || {command} || {there}"
+            if isinstance(made, Link) and made.kind and line.command.startswith("ip link add "):
+                command = f"ip link show dev {quote(made.name)} >/dev/null 2>&1 ||\n        {command}"
             yield command
 
 
-def _pod(network: Network, spans: Spans, attach: Attach, chosen: Sequence[int], firewall: Firewall) -> Iterator[str]:
-    lease, names = placeholder(network, spans, chosen)
-    variables = Variables(names)
+def _pod(network: Network, spans: Spans, attach: Attach, chosen: Sequence[int], firewall: Firewall) -> str:
+    lease = pod_lease(network, spans, chosen)
+    variables = Variables(lease)
     plan = attach(lease)
-    if firewall != "nft":
-        plan = Plan(tuple(step for step in plan.steps if isinstance(step.object, nftables.OTHERS)))
     suffix = "".join(f"_{number}" for number in chosen)
-    macs = [name for name in names.values() if name.startswith("mac_")]
-    lines = [f"attach{suffix}() {{"]
-    lines += [f'    {mac}=$(mac_of "$ip_{mac[4:]}")' for mac in macs]
+    body: list[str] = []
     said = ""
-    for line in explain(plan, NAMESPACE):
-        if line.reason != said:
-            said = line.reason
-            lines.append(f"    # {said}")
-        lines.append(f"    {variables.command(line.command)}")
-    lines += ["}", "", f"detach{suffix}() {{"]
-    lines += [
-        f"    {variables.command(line.command)} 2>/dev/null || :"
-        for line in explain(inverse(plan), NAMESPACE)
-        if line.at == "node"
-    ]
-    for index, address in enumerate(lease.addresses):
-        family = "ipv4" if address.address.version == 4 else "ipv6"  # noqa: PLR2004 - IP version
-        lines.append(f'    forget_flows {family} "$ip_{index}"')
-    yield "\n".join((*lines, "}")) + "\n"
+    for command, reason in _attach_commands(plan, firewall):
+        if reason != said:
+            said = reason
+            body.append(variables.comment(said))
+        body.append(variables.command(command))
+    undo = [f"{variables.command(command)} 2>/dev/null || :" for command in _detach_commands(plan, firewall)]
+    for index, leased in enumerate(lease.addresses):
+        family = "ipv4" if leased.address.version == IPV4 else "ipv6"
+        undo.append(f'forget_flows {family} "$ip_{index}"')
+    return _function(f"attach{suffix}", body, variables) + "\n" + _function(f"detach{suffix}", undo, variables)
+
+
+def _function(name: str, body: Iterable[str], variables: Variables) -> str:
+    lines = [*variables.assignments("\n".join(body)), *body]
+    return "\n".join((f"{name}() {{", *(f"    {line}" for line in lines), "}")) + "\n"
+
+
+def _attach_commands(plan: Plan, firewall: Firewall) -> Iterator[tuple[str, str]]:
+    """Yield (command, reason): the plan as `explain` says it, pods' elements by iptables where that is asked for."""
+    if firewall == "iptables":
+        for append, reason in _appends(plan):
+            yield iptables.command(append, "-A"), reason
+        plan = _without_nftables(plan)
+    yield from ((line.command, line.reason) for line in explain(plan, NAMESPACE))
+
+
+def _detach_commands(plan: Plan, firewall: Firewall) -> Iterator[str]:
+    """Yield the commands that take the node's side of a pod away; the pod's side goes with its link."""
+    said = plan if firewall == "nft" else _without_nftables(plan)
+    yield from (line.command for line in explain(inverse(said), NAMESPACE) if line.at == "node")
+    if firewall == "iptables":
+        yield from (iptables.command(append, "-D") for append, _ in _appends(plan))
+
+
+def _appends(plan: Plan) -> Iterator[tuple[iptables.Append, str]]:
+    for step in plan.steps:
+        if isinstance(step.object, Element):
+            yield iptables.element(step.object), step.reason
+
+
+def _without_nftables(plan: Plan) -> Plan:
+    return Plan(tuple(step for step in plan.steps if not isinstance(step.object, nftables.OBJECTS)))
 
 
 def _take(index: int, ranges: tuple[Range, ...], spans: Spans) -> str:
@@ -180,9 +193,12 @@ def _take(index: int, ranges: tuple[Range, ...], spans: Spans) -> str:
 
 
 def _spans(number: int, one: Range, spans: Spans) -> Iterator[str]:
-    """Yield each span of `one` as RANGE KIND FIRST LAST; an IPv6 span ends where the last 32 bits of its first end."""
+    """Yield each span of `one` as RANGE KIND FIRST LAST.
+
+    The shell counts in the last 32 bits of an IPv6 address, so a longer span ends where those of its first address do.
+    """
     for first, last in spans(one):
-        if one.subnet.version == 4:  # noqa: PLR2004 - IP version
+        if one.subnet.version == IPV4:
             yield f"{number} 4 {first} {last}"
         else:
             groups = IPv6Address(first).exploded.split(":")[:6]
