@@ -76,6 +76,18 @@ class Figures(NamedTuple):
     """CPU time of the daemon per ADD; 0 without a daemon."""
 
 
+class Throughput(NamedTuple):
+    """A path from pod to pod: Gbit/s of TCP with one stream and with four, each as part of a bare veth's; RTT in us."""
+
+    name: str
+    one: float
+    one_of_bare: float
+    four: float
+    four_of_bare: float
+    rtt_p50: float
+    rtt_p99: float
+
+
 class Aim(NamedTuple):
     """A figure beside what it is to be. `at_least` tells the direction: the other is at most."""
 
@@ -198,7 +210,7 @@ def aims_table(aims: Sequence[Aim]) -> Table:
 
 
 def markdown(table: Table) -> str:
-    """Write the table as GitHub-flavoured markdown, with its title as a heading; the first column left, the others right."""
+    """Write the table as GitHub-flavoured markdown: its title a heading, the first column left, the others right."""
 
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

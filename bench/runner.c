@@ -76,9 +76,7 @@ die(const char *format, ...)
     fputs("runner: ", stderr);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    if (cause != 0)
-        fprintf(stderr, ": %s", strerror(cause));
-    fputc('\n', stderr);
+    fprintf(stderr, " (errno: %s)\n", strerror(cause));
     exit(2);
 }
 
@@ -120,36 +118,28 @@ contents(const char *path)
     return text;
 }
 
-/* Splits "FIRST SECOND"; the next line is returned, NULL at the text's end. */
-static char *
-fields(char *line, char **first, char **second)
+/* Takes the next "FIRST SECOND" line off the text; false at its end. */
+static bool
+fields(char **text, char **first, char **second)
 {
-    char *end = strchr(line, '\n'), *gap;
+    char *line = strsep(text, "\n");
 
-    if (end != NULL)
-        *end = '\0';
-    gap = strchr(line, ' ');
-    if (gap == NULL) {
-        errno = 0;
-        die("a line without two fields: %s", line);
-    }
-    *gap = '\0';
-    *first = line;
-    *second = gap + 1;
-    return end == NULL ? NULL : end + 1;
+    if (line == NULL)
+        return false;
+    *first = strsep(&line, " ");
+    *second = line;
+    if (line == NULL)
+        die("a line without two fields: %s", *first);
+    return true;
 }
 
 static void
 read_chain(const char *path)
 {
-    char *configuration;
+    char *text = contents(path), *configuration;
 
-    for (char *line = contents(path); line != NULL; plugins++) {
-        if (plugins == MAX_PLUGINS)
-            die("more than %d plugins in %s", MAX_PLUGINS, path);
-        line = fields(line, &chain[plugins].executable, &configuration);
-        chain[plugins].configuration = contents(configuration);
-    }
+    while (plugins < MAX_PLUGINS && fields(&text, &chain[plugins].executable, &configuration))
+        chain[plugins++].configuration = contents(configuration);
 }
 
 static void
@@ -161,12 +151,9 @@ read_pods(const char *path, const char *results)
 
     for (const char *c = text; *c != '\0'; c++)
         room += *c == '\n';
-    pods = calloc(room, sizeof *pods);
-    if (pods == NULL)
+    if ((pods = calloc(room, sizeof *pods)) == NULL)
         die("out of memory");
-    for (char *line = text; line != NULL; pod_count++) {
-        pod = &pods[pod_count];
-        line = fields(line, &pod->id, &pod->netns);
+    for (pod = pods; pod_count < room && fields(&text, &pod->id, &pod->netns); pod++, pod_count++) {
         if (backwards)
             pod->result = contents(format("%s/%s", results, pod->id));
         pod->environment[0] = format("CNI_COMMAND=%s", verb);
@@ -330,10 +317,8 @@ wait_gone(char **kept)
         moment = now();
         if (left == 0)
             return moment;
-        if (moment > deadline) {
-            errno = 0;
+        if (moment > deadline)
             die("%zu links are still there %d s after the last DEL was answered", left, PATIENCE_SECONDS);
-        }
         nanosleep(&pause, NULL);
     }
 }

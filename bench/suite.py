@@ -1,0 +1,218 @@
+"""All measurements in one run, inside the namespaces that `bench/run.py` makes; prints the tables and writes them."""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from bench import machine, plugins, profiled, report, tables, throughput
+from bench.node import BenchError, Daemon, Node, Pods, Tools, command, compile_tools, prepare_mounts
+from bench.report import Aim, Round, Table
+
+SECTIONS = ("verbs", "ready", "throughput", "profile", "bridges")
+NAMES = tuple(contender.name for contender in plugins.CONTENDERS)
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "BENCH.md"
+
+
+class Extent(NamedTuple):
+    """How much is measured: rounds per (pods, width), daemon starts, rounds and seconds per path, ADDs profiled."""
+
+    cases: tuple[tuple[int, int, int], ...]
+    starts: int
+    path_rounds: int
+    path_seconds: float
+    profiled: int
+
+
+FULL = Extent(((64, 1, 7), (64, 8, 7), (500, 1, 3), (500, 8, 3)), 15, 10, 2.0, 400)
+QUICK = Extent(((16, 1, 2), (16, 8, 2)), 3, 2, 0.5, 50)
+
+
+class Outcome(NamedTuple):
+    """What a section found: its tables, its aims, and the figures for --json."""
+
+    tables: list[Table]
+    aims: list[Aim]
+    data: object
+
+
+class Bench(NamedTuple):
+    """What every section needs: where, how much, with what, and whom to tell."""
+
+    folder: Path
+    extent: Extent
+    tools: Tools
+    progress: Progress
+    contenders: tuple[plugins.Contender, ...] = plugins.CONTENDERS
+
+    @contextmanager
+    def steps(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
+        """Show a progress bar; the function given is called before each of `total` steps."""
+        task = self.progress.add_task(title, total=total, step="")
+        taken = -1
+
+        def step(text: str) -> None:
+            nonlocal taken
+            taken += 1
+            self.progress.update(task, completed=taken, step=text)
+
+        yield step
+        self.progress.update(task, completed=total, step="")
+
+
+def measure_verbs(bench: Bench) -> Outcome:
+    """ADD and DEL with every contender, in turn, each time on a fresh node; the order turns with the rounds."""
+    rounds: list[Round] = []
+    contenders = bench.contenders
+    for pod_count, width, turns in bench.extent.cases:
+        title = f"{pod_count} pods, {width} at a time"
+        with (
+            Pods(f"pods{pod_count}x{width}", pod_count) as pods,
+            bench.steps(title, turns * len(contenders)) as step,
+        ):
+            for turn in range(turns):
+                order = contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]
+                for index, contender in enumerate(order if turn % 2 == 0 else reversed(order)):
+                    step(f"{contender.name}, round {turn + 1}")
+                    folder = bench.folder / f"n{pod_count}-{width}-{turn}-{index}"
+                    rounds.append(plugins.measure(contender, folder, pods, width, bench.tools))
+    figures = sorted(report.grouped(rounds), key=lambda f: (f.pods, f.width, NAMES.index(f.contender)))
+    data = [figure._asdict() for figure in figures]
+    return Outcome(tables.verbs_tables(figures), tables.verb_aims(figures), data)
+
+
+def measure_ready(bench: Bench) -> Outcome:
+    """Start the daemon again and again, each time on a fresh node."""
+    took = []
+    with bench.steps("podnet node run", bench.extent.starts) as step:
+        for turn in range(bench.extent.starts):
+            step(f"start {turn + 1}")
+            with Node(f"ready{turn}", bench.folder / f"ready{turn}") as node:
+                daemon = Daemon(node, "ptp")
+                took.append(daemon.ready)
+                daemon.end()
+    return Outcome([tables.ready_table(took)], tables.ready_aims(took), took)
+
+
+def measure_throughput(bench: Bench) -> Outcome:
+    """From pod to pod on one node, beside a bare veth."""
+    return _paths(bench, "Pod to pod on one node", throughput.LAYOUTS)
+
+
+def measure_bridges(bench: Bench) -> Outcome:
+    """Compare the ways to have a bridge's packets pass the IP hooks: what podnet's bridge datapath was chosen by."""
+    return _paths(bench, "Bridges whose packets pass the IP hooks", throughput.DESIGN_LAYOUTS)
+
+
+def _paths(bench: Bench, title: str, layouts: Sequence[throughput.Layout]) -> Outcome:
+    extent = bench.extent
+    with bench.steps(title, len(layouts) * extent.path_rounds) as step:
+        found = throughput.measure(
+            layouts,
+            bench.folder / f"paths-{len(layouts)}",
+            bench.tools,
+            rounds=extent.path_rounds,
+            seconds=extent.path_seconds,
+            step=step,
+        )
+    table = tables.throughput_table(title, found, extent.path_rounds)
+    return Outcome([table], tables.throughput_aims(found), [path._asdict() for path in found])
+
+
+def measure_profile(bench: Bench) -> Outcome:
+    """Where the time goes: what starting a process costs, and the daemon's functions per ADD."""
+    with bench.steps("profile", 3) as step:
+        step("starting a process")
+        starts = profiled.process_starts(bench.folder / "starts", bench.tools)
+        step("few ADDs under the profiler")
+        few = profiled.profile(bench.folder / "few", bench.extent.profiled // 5, bench.tools)
+        step("many ADDs under the profiler")
+        many = profiled.profile(bench.folder / "many", bench.extent.profiled, bench.tools)
+    costs = profiled.per_add(few, many)
+    adds = bench.extent.profiled - bench.extent.profiled // 5
+    data = {
+        "starts_ms": {name: statistics.median(took) / 1e6 for name, took in starts},
+        "functions": [cost._asdict() for cost in costs],
+    }
+    return Outcome([tables.processes_table(starts), tables.profile_table(costs, adds)], [], data)
+
+
+MEASURES: dict[str, Callable[[Bench], Outcome]] = {
+    "verbs": measure_verbs,
+    "ready": measure_ready,
+    "throughput": measure_throughput,
+    "profile": measure_profile,
+    "bridges": measure_bridges,
+}
+
+
+def show(console: Console, table: Table) -> None:
+    """Print a table on the terminal."""
+    rich_table = RichTable(title=table.title, caption=table.note, title_justify="left", caption_justify="left")
+    for index, column in enumerate(table.columns):
+        rich_table.add_column(column, justify="right" if index else "left")
+    for row in table.rows:
+        style = "bold red" if row[-1] == "MISSED" else ""
+        rich_table.add_row(*row, style=style)
+    console.print(rich_table)
+
+
+def document(facts: Sequence[str], all_tables: Sequence[Table]) -> str:
+    """Write docs/BENCH.md."""
+    head = Path(__file__).with_name("BENCH.head.md").read_text()
+    return "\n".join([head, *(f"- {fact}" for fact in facts), "", *(report.markdown(table) for table in all_tables)])
+
+
+@click.command(help="Time podnet's ADD and DEL beside the reference plugins', and the paths from pod to pod.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, hidden=True)
+@click.option("--quick", is_flag=True, help="Few pods and rounds: does it run, not how fast. docs/BENCH.md stays.")
+@click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Only this; docs/BENCH.md stays.")
+@click.option("--contender", "names", type=click.Choice(NAMES), multiple=True, help="Only these; implies --only verbs.")
+@click.option("--profile", "profile", is_flag=True, help="The same as --only profile.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures there.")
+def main(
+    *, folder: Path, quick: bool, only: tuple[str, ...], names: tuple[str, ...], profile: bool, json_file: Path | None
+) -> None:
+    """Measure what was asked for; print the tables; write the document after a full run."""
+    wanted = {*only, *(["profile"] if profile else []), *(["verbs"] if names else [])} or set(SECTIONS)
+    contenders = tuple(c for c in plugins.CONTENDERS if not names or c.name in names)
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    prepare_mounts(folder)
+    command("ip", "link", "set", "lo", "up")
+    outcomes: dict[str, Outcome] = {}
+    with Progress(*columns, TextColumn("{task.fields[step]}"), console=console) as progress:
+        bench = Bench(folder, QUICK if quick else FULL, compile_tools(folder), progress, contenders)
+        for section in SECTIONS:
+            if section in wanted:
+                outcomes[section] = MEASURES[section](bench)
+    facts = machine.facts(folder, plugins.reference_version())
+    aims = report.aims_table([aim for outcome in outcomes.values() for aim in outcome.aims])
+    printed = [aims] if aims.rows else []
+    printed += [table for outcome in outcomes.values() for table in outcome.tables]
+    for fact in facts:
+        console.print(fact, highlight=False)
+    for table in printed:
+        show(console, table)
+    if json_file is not None:
+        data = {"machine": facts, **{name: outcome.data for name, outcome in outcomes.items()}}
+        json_file.write_text(json.dumps(data, indent=1) + "\n")
+    if wanted == set(SECTIONS) and not quick:
+        DOCUMENT.parent.mkdir(exist_ok=True)
+        DOCUMENT.write_text(document(facts, printed))
+        console.print(f"written: {DOCUMENT}")
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="bench/run.py")
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
