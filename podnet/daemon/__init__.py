@@ -3,3 +3,7 @@
 What belongs here: the server behind the shim's socket, the node's installation into the CNI folders, the loop that
 keeps both.  What does not: decisions (podnet.engine), and the command line (podnet.cli).
 """
+
+from podnet.daemon.paths import Paths
+
+__all__ = ["Paths"]

@@ -126,30 +126,29 @@ class Engine:
     # Parts
 
     def _reserve(self, job: Job) -> Lease | PodnetError:
-        """Return the pod's new lease; an earlier one is an error while its interface stands, else it goes first."""
+        """Return the pod's new lease, or why there is none."""
         request, namespace = job
+        want = (request.attachment, request.network, request.addresses, namespace.id, namespace.path)
         try:
             self._prepare(request.network)
-            for _ in range(2):
-                reservation = self._store.reserve(
-                    request.attachment,
-                    request.network,
-                    request.addresses,
-                    netns=namespace.id,
-                    netns_path=namespace.path,
-                    now=self._clock.now(),
-                )
-                lease = reservation.lease
-                if not reservation.existed:
-                    break
-                plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-                if not diff(self._kernel.observe(plan, namespace), plan):
-                    return _attached_already(job)
-                self._cut([lease])
-                self.reap()
+            try:
+                return self._store.reserve(*want, self._clock.now())
+            except InterfaceExists:
+                self._clear(job)
+            return self._store.reserve(*want, self._clock.now())
         except PodnetError as error:
             return error
-        return lease
+
+    def _clear(self, job: Job) -> None:
+        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
+        lease = self._store.find(job.request.attachment)
+        if lease is None:
+            return
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        if not diff(self._kernel.observe(plan, job.namespace), plan):
+            raise _attached_already(job)
+        self._cut([lease])
+        self.reap()
 
     def _prepare(self, network: Network) -> None:
         """Build the node's part for a network that this engine has not met in this shape."""
@@ -204,9 +203,7 @@ class Engine:
             return
         plans = (datapath.cut(self._store.network_of(lease), lease) for lease in leases)
         self._kernel.dismantle(Plan.of(*plans))
-        now = self._clock.now()
-        for lease in leases:
-            self._store.cut(lease.attachment, now)
+        self._store.cut([lease.attachment for lease in leases], self._clock.now())
 
 
 def _attached_already(job: Job) -> InterfaceExists:

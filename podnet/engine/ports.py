@@ -51,35 +51,22 @@ class Kernel(Protocol):
         """Delete the conntrack entries of `addresses`."""
 
 
-class Reservation(Protocol):
-    """What `Store.reserve` gives."""
-
-    @property
-    def lease(self) -> Lease:
-        """The attachment's lease."""
-
-    @property
-    def existed(self) -> bool:
-        """Whether it had it before."""
-
-
 class Store(Protocol):
     """Leases, durable; times are Unix times in seconds."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group what is done in the block into one commit."""
 
-    def reserve(
+    def reserve(  # noqa: PLR0917 - a row of the table, in its order
         self,
         attachment: Attachment,
         network: Network,
-        requested: Sequence[IPAddress] = (),
-        *,
+        requested: Sequence[IPAddress],
         netns: NamespaceId | None,
         netns_path: str,
         now: float,
-    ) -> Reservation:
-        """Return the live lease of `attachment`, a new one where it has none; raise `AddressUnavailable`."""
+    ) -> Lease:
+        """Return a new live lease; raise `AddressUnavailable`, or `InterfaceExists` where there is one already."""
 
     def find(self, attachment: Attachment) -> Lease | None:
         """Return the live lease of `attachment`."""
@@ -93,8 +80,8 @@ class Store(Protocol):
     def pending(self) -> Sequence[Lease]:
         """Return the leases that are cut and not closed."""
 
-    def cut(self, attachment: Attachment, now: float) -> Lease | None:
-        """Begin the quarantine of the addresses of `attachment`."""
+    def cut(self, attachments: Sequence[Attachment], now: float) -> Sequence[Lease]:
+        """Begin the quarantine of the addresses of `attachments`."""
 
     def close(self, leases: Sequence[Lease], now: float, reason: str = "") -> int:
         """Record that nothing of `leases` is left in the kernel."""

@@ -1,0 +1,117 @@
+"""A node put together: settings, database, kernel and engine, for the daemon, the one-shot and `podnet explain`."""
+
+import os
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from podnet import mesh
+from podnet.cluster import Settings, default_network, read_nodes, read_settings
+from podnet.daemon.paths import Paths
+from podnet.daemon.service import Call, Service
+from podnet.daemon.spool import waiting
+from podnet.engine import Engine
+from podnet.errors import NodeNotReady, PodnetError
+from podnet.kernel import Kernel
+from podnet.kernel.facts import boot_id, node_facts
+from podnet.model import Network, Node, NodeFacts
+from podnet.plan import Plan
+from podnet.store import HistoryBounds, Store
+
+IPAddress = IPv4Address | IPv6Address
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    @staticmethod
+    def now() -> float:
+        """Return Unix time in seconds."""
+        return time.time()
+
+
+def own_addresses(nodes: Sequence[Node], name: str) -> tuple[IPAddress, ...]:
+    """Return the addresses that the nodes' list gives to the node `name`, none where it is not listed."""
+    return next((node.addresses for node in nodes if node.name == name), ())
+
+
+def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
+    """Return the node's default network; without ranges where the list does not have this node.
+
+    A node that is not listed still serves configurations that bring their own ranges.
+    """
+    if not any(node.name == facts.name for node in nodes):
+        return Network(
+            name=settings.network,
+            datapath=settings.datapath,
+            bridge=settings.bridge,
+            mtu=settings.mtu,
+            masquerade=settings.masquerade,
+            non_masquerade=settings.non_masquerade_cidrs,
+            quarantine=settings.quarantine,
+        )
+    return default_network(settings, nodes, facts)
+
+
+def list_nodes(settings: Settings) -> tuple[Node, ...]:
+    """Return the nodes that the settings' list names; none where there is no list."""
+    if not os.path.exists(settings.nodes):  # noqa: PTH110 - asked of a str
+        return ()
+    return read_nodes(settings.nodes, settings.cluster_cidrs)
+
+
+class NodeContext:
+    """One node's engine and what it stands on; the only writer of its database."""
+
+    def __init__(self, paths: Paths, *, wait: float = 0.0) -> None:
+        """Open everything; raise `PodnetError`.  `wait` is how many seconds another writer is waited for."""
+        self.paths = paths
+        self.settings = read_settings(paths.config)
+        self.nodes: tuple[Node, ...] = ()
+        self.network = Network(name=self.settings.network)
+        history = HistoryBounds(self.settings.history.days, self.settings.history.rows)
+        now = SystemClock.now()
+        self.store = Store.open(Path(paths.database), boot_id(), now, wait=wait, history=history)
+        try:
+            self.kernel = Kernel()
+        except BaseException:
+            self.store.close_database()
+            raise
+        self.engine = Engine(self._facts(), self.store, self.kernel, SystemClock())
+        self.service = Service(self.engine, lambda: self.network)
+
+    def reload(self, nodes: Sequence[Node]) -> Plan:
+        """Bring the node to what settings and `nodes` ask for; return what had to be done."""
+        self.nodes = tuple(nodes)
+        facts = self._facts()
+        network = network_of(self.settings, self.nodes, facts)
+        done = self.engine.reconcile([network], facts, mesh.direct(self.nodes, facts))
+        self.network = network
+        return done
+
+    def drain_spool(self) -> int:
+        """Carry out the DELs that were written down while nobody served; return how many."""
+        drained = 0
+        for path, frame in waiting(self.paths.spool):
+            (answer,) = self.service.answer([Call(frame)])
+            if answer.status:
+                raise NodeNotReady(f"spooled DEL {path}: {answer.stdout.decode()}")
+            os.unlink(path)  # noqa: PTH108 - a str
+            drained += 1
+        return drained
+
+    def close(self) -> None:
+        """Close kernel and database."""
+        self.kernel.close()
+        self.store.close_database()
+
+    def _facts(self) -> NodeFacts:
+        settings = self.settings
+        addresses = own_addresses(self.nodes, settings.node)
+        return node_facts(settings.node, uplink=settings.uplink, addresses=addresses)
+
+
+def describe(error: PodnetError) -> str:
+    """Return `error` as one line for a log, with its details where it has any."""
+    return f"{error.msg} [{error.details}]" if error.details and error.details not in error.msg else error.msg

@@ -1,0 +1,205 @@
+"""The daemon's loop: one thread, one selector; between requests it reaps, and follows the nodes' list.
+
+Plain `selectors` instead of asyncio: a request is a few hundred microseconds of work with nothing to wait for, and
+the loop that gathers all requests that are ready is the one that serves them together.
+"""
+
+import gc
+import logging
+import os
+import selectors
+import signal
+import sys
+import time
+from types import FrameType
+
+from podnet.cluster import NodesWatch
+from podnet.cni import render_conflist
+from podnet.daemon.install import install_conflist, install_shim
+from podnet.daemon.node import NodeContext, describe
+from podnet.daemon.paths import CONFLIST, Paths
+from podnet.daemon.server import Connection, Listener
+from podnet.daemon.service import Answer
+from podnet.errors import DecodeError, PodnetError
+
+REAP_IDLE = 0.02
+"""Seconds without a request after which doomed links are reaped: a reaping makes those who come meanwhile wait."""
+REAP_LATEST = 1.0
+"""Seconds after which they are reaped even if requests keep coming."""
+REAP_MOST = 512
+"""Doomed links that are reaped at once, whatever comes."""
+TEND_IDLE = 30.0
+"""Seconds without a request after which the database's housekeeping is done."""
+
+log = logging.getLogger("podnet")
+
+
+class Daemon:
+    """Serves one node until told to stop."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed."""
+        self._paths = paths
+        self._running = True
+        self._doomed = 0
+        self._doomed_since = 0.0
+        self._last_request = time.monotonic()
+        self._tended = True
+        self._node = NodeContext(paths)
+        self._watch = NodesWatch(self._node.settings.nodes, self._node.settings.cluster_cidrs)
+        if self._watch.error is not None and os.path.exists(self._watch.path):  # noqa: PTH110 - a str
+            raise self._watch.error
+        self._node.reload(self._watch.nodes)
+        self._node.drain_spool()
+        self._listener = Listener(paths.socket)
+        self._selector = selectors.EpollSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._watch, selectors.EVENT_READ)
+
+    def install(self) -> None:
+        """Put shim and network list into the CNI folders, the list last: runtimes may call from then on."""
+        install_shim(self._paths.cni_bin, self._paths.socket, sys.executable, self._paths.spool)
+        install_conflist(self._paths.cni_conf, CONFLIST, render_conflist(self._node.network.name).decode())
+
+    def serve(self) -> None:
+        """Serve until :meth:`stop`."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker)
+        self._selector.register(wake, selectors.EVENT_READ)
+        try:
+            while self._running:
+                ready = self._selector.select(self._patience())
+                self._serve_ready([key.fileobj for key, _ in ready])
+                self._between_requests()
+        finally:
+            signal.set_wakeup_fd(-1)
+            os.close(wake)
+            os.close(waker)
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End after what is being served now."""
+        self._running = False
+
+    def close(self) -> None:
+        """Stop listening, reap what is left, and give the database to whoever comes next."""
+        self._listener.close()
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, Connection):
+                key.fileobj.close()
+        self._selector.close()
+        if self._doomed:
+            self._reap()
+        self._watch.close()
+        self._node.close()
+
+    def _serve_ready(self, ready: list[object]) -> None:
+        """Read what came, and answer all frames that are whole together."""
+        whole: list[Connection] = []
+        for source in ready:
+            if source is self._listener:
+                for connection in self._listener.accept():
+                    # The shim writes as soon as it is connected: most frames are there already.
+                    if not self._read(connection, whole):
+                        self._selector.register(connection, selectors.EVENT_READ)
+            elif source is self._watch:
+                self._follow_nodes()
+            elif isinstance(source, Connection):
+                before = len(whole)
+                if self._read(source, whole) or len(whole) > before:
+                    self._selector.unregister(source)
+        if whole:
+            self._answer(whole)
+
+    def _read(self, connection: Connection, whole: list[Connection]) -> bool:
+        """Read from `connection`; tell whether it needs no more reading: its frame is whole, or it is closed."""
+        try:
+            if not connection.read():
+                return False
+        except DecodeError as error:
+            log.warning("a client was turned away: %s", error.msg)
+            connection.close()
+        else:
+            whole.append(connection)
+        return True
+
+    def _answer(self, whole: list[Connection]) -> None:
+        calls = [connection.call for connection in whole if connection.call]
+        answers = self._node.service.answer(calls)
+        unheard: list[Answer] = []
+        for connection, call, answer in zip(whole, calls, answers, strict=True):
+            if not connection.answer(answer):
+                unheard.append(answer)
+            connection.close()
+            command = call.frame.environment.get("CNI_COMMAND", "")
+            if answer.status:
+                log.warning("%s: %s", command, answer.stdout.decode(errors="replace"))
+            elif command == "DEL":
+                self._doom()
+        if unheard:
+            self._node.service.take_back(unheard)
+            self._doom()
+        self._last_request = time.monotonic()
+        self._tended = False
+
+    # Between requests
+
+    def _doom(self) -> None:
+        self._doomed_since = self._doomed_since if self._doomed else time.monotonic()
+        self._doomed += 1
+
+    def _patience(self) -> float | None:
+        """Return how many seconds may pass without an event."""
+        if self._doomed:
+            return REAP_IDLE
+        return None if self._tended else TEND_IDLE
+
+    def _between_requests(self) -> None:
+        now = time.monotonic()
+        idle = now - self._last_request
+        if self._doomed and (idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST):
+            self._reap()
+        if not self._tended and idle >= TEND_IDLE:
+            self._node.store.tend(time.time())
+            self._tended = True
+
+    def _reap(self) -> None:
+        self._doomed = 0
+        try:
+            reaped = self._node.engine.reap()
+        except PodnetError as error:
+            log.warning("reaping failed, it is tried again: %s", describe(error))
+            self._doom()
+            return
+        for name in reaped.strangers:
+            log.warning("link %s was in podnet's doomed group without being podnet's; it was moved out", name)
+
+    def _follow_nodes(self) -> None:
+        if not self._watch.changed():
+            return
+        if self._watch.error is not None:
+            log.error("the nodes stay as they were: %s", describe(self._watch.error))
+            return
+        try:
+            done = self._node.reload(self._watch.nodes)
+        except PodnetError as error:
+            log.warning("the nodes' list cannot be followed: %s", describe(error))
+            return
+        log.info("nodes: %d listed, %d changes made", len(self._watch.nodes), len(done.steps))
+
+
+def run(paths: Paths | None = None, *, install: bool = True) -> int:
+    """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    daemon = Daemon(paths or Paths())
+    signal.signal(signal.SIGTERM, daemon.stop)
+    signal.signal(signal.SIGINT, daemon.stop)
+    try:
+        if install:
+            daemon.install()
+        gc.collect()
+        gc.freeze()
+        log.info("serving")
+        daemon.serve()
+    finally:
+        daemon.close()
+    return 0

@@ -1,0 +1,96 @@
+"""What the machine knows of itself: the facts from which the node's plan is made."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from podnet.errors import NodeNotReady
+from podnet.kernel.socket import NetlinkSocket
+from podnet.model import NodeFacts
+from podnet.netlink.attributes import IPAddress
+from podnet.netlink.message import NETLINK_ROUTE
+from podnet.netlink.rtnl import AF_INET, AF_INET6, Addr, Link, Route
+from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
+from podnet.netlink.rtnl.route import RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTN_UNICAST
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+DEFAULT_MTU = 1500
+
+
+def boot_id() -> str:
+    """Return this boot's id: leases of another boot are void (random(4))."""
+    with open(BOOT_ID, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 10 ms to import
+        return file.read().strip()
+
+
+def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = ()) -> NodeFacts:
+    """Observe the node `name` in the calling thread's namespace.
+
+    The uplink is `uplink` where that is given, else the link that has one of `addresses`, else that of the default
+    route; without any the node stands alone.  Raise `NodeNotReady` for an uplink that is not there.
+    """
+    route = NetlinkSocket(NETLINK_ROUTE)
+    try:
+        links = [Link.decode(e.payload) for e in route.dump(Link(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())]
+        found = [Addr.decode(e.payload) for e in route.dump(Addr().dump())]
+        routes = [
+            Route.decode(e.payload)
+            for family in (AF_INET, AF_INET6)
+            for e in route.dump(Route.matching(family, table=RT_TABLE_MAIN).dump())
+        ]
+    finally:
+        route.close()
+    index = _uplink(uplink, addresses, links, found, routes)
+    link = next((link for link in links if link.index == index), None)
+    own = tuple(addresses) or tuple(_first_of_each_family(found, index))
+    return NodeFacts(
+        name=name,
+        boot_id=boot_id(),
+        uplink=(link.ifname or "") if link else "",
+        mtu=(link.mtu or DEFAULT_MTU) if link else DEFAULT_MTU,
+        addresses=own,
+        ra_links=tuple(sorted(ra for one in links if (ra := one.ifname) and _listens_to_routers(ra))),
+    )
+
+
+def _uplink(
+    name: str, addresses: Sequence[IPAddress], links: Iterable[Link], found: Iterable[Addr], routes: Iterable[Route]
+) -> int:
+    """Return the ifindex of the uplink, 0 if there is none."""
+    if name:
+        for link in links:
+            if link.ifname == name:
+                return link.index
+        raise NodeNotReady(f"uplink {name}: no such link; `ip link` shows those there are, podnet.yaml names it")
+    for address in addresses:
+        for one in found:
+            if address in {one.local, one.address}:
+                return one.index
+    defaults = [r for r in routes if not r.dst_len and r.dst is None and r.type == RTN_UNICAST and r.oif]
+    return min(defaults, key=lambda r: r.priority or 0).oif or 0 if defaults else 0
+
+
+def _first_of_each_family(found: Iterable[Addr], index: int) -> Iterable[IPAddress]:
+    """Yield the first global address of each family on the link, as the kernel lists them."""
+    seen = set()
+    for one in found:
+        address = one.local or one.address
+        if address is None or one.index != index or one.scope != RT_SCOPE_UNIVERSE or address.version in seen:
+            continue
+        seen.add(address.version)
+        yield address
+
+
+def _listens_to_routers(link: str) -> bool:
+    """Tell whether `link` takes router advertisements: accept_ra 1 without forwarding, or 2 (ip-sysctl.rst)."""
+    if link == "lo" or link.startswith("veth-"):
+        return False
+    accept = _sysctl(link, "accept_ra")
+    return accept == "2" or (accept == "1" and _sysctl(link, "forwarding") == "0")
+
+
+def _sysctl(link: str, name: str) -> str:
+    try:
+        with open(os.path.join("/proc/sys/net/ipv6/conf", link, name), encoding="ascii") as file:  # noqa: PTH118, PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
