@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import ip_network
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -147,12 +148,9 @@ def _refuse_overlaps(document: Document, nodes: Sequence[Node]) -> None:
             if address.version == version
         ]
         claims.sort(key=lambda claim: claim[:2])
-        widest: _Claim | None = None
-        for claim in claims:
-            if widest is not None and claim.first <= widest.last:
-                _refuse_pair(document, widest, claim)
-            if widest is None or claim.last > widest.last:
-                widest = claim
+        for one, other in pairwise(claims):
+            if other.first <= one.last:
+                _refuse_pair(document, one, other)
 
 
 def _claim(network: IPNetwork, path: str, owner: str) -> _Claim:

@@ -7,6 +7,7 @@ put into the folders is theirs: it is never changed or deleted here.
 
 import os
 from contextlib import suppress
+from stat import S_IFREG
 
 from podnet import shim
 from podnet.errors import InvalidConfiguration, IOFailure
@@ -95,12 +96,13 @@ def _install(folder: str, name: str, content: bytes, mode: int) -> bool:
 def _holds(path: str, content: bytes, mode: int) -> bool:
     """Tell whether `path` is a file of that `content` and `mode` already: then its watchers are left in peace."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        status = os.lstat(path)
+        if status.st_mode != S_IFREG | mode or status.st_size != len(content):
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            return file.read() == content
+    except FileNotFoundError:
         return False
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - as above
-        status = os.fstat(descriptor)
-        return status.st_mode == 0o100000 | mode and status.st_size == len(content) and file.read() == content
 
 
 def _write(path: str, content: bytes, mode: int) -> None:
