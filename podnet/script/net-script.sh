@@ -204,7 +204,7 @@ blake2s() {
 }
 
 # Set `link` to the host link's name: veth- and 7 base32 digits of the hash of
-# network, container, interface and try $1, with zero bytes between.
+# network, container, interface and try $1, with zero bytes between@of_port@.
 name_link() {
     # shellcheck disable=SC2046 # a word for each byte
     blake2s 5 $(printf '%s\0%s\0%s\0%s' "$network" "$container" "$ifname" "$1" | od -An -v -tu1)
@@ -214,6 +214,7 @@ name_link() {
     for place in 35 30 25 20 15 10 5; do
         eval "link=$link\${$(((bits >> place & 31) + 1))}"
     done
+    link=$link@suffix@
 }
 
 # The pod's MAC address: 0a:58 and the bytes of IPv4 address $1, or the hash of
@@ -273,14 +274,20 @@ parse() {
     esac
 }
 
+refuse_twice() {
+    [ -d "$pod" ] || die "cannot make $pod"
+    die "$container has been added already: \`net-script.sh del $container\` first"
+}
+
 add() {
+    [ ! -d "$pod" ] || refuse_twice
     [ -e "$netns" ] || die "namespace $netns does not exist: \`ip netns list\` shows those with names"
     theirs=$(in_pod readlink /proc/self/ns/net 2>/dev/null) || die "$netns is no network namespace"
     [ "$theirs" != "$(readlink /proc/self/ns/net)" ] || die "$netns is this node's own namespace"
     ! in_pod ip link show dev "$ifname" >/dev/null 2>&1 || die "$netns has a link $ifname already"
     refuse_beside_podnet
     mkdir -p "$state/addresses" "$state/containers"
-    mkdir "$pod" 2>/dev/null || die "$container has been added already: \`net-script.sh del $container\` first"
+    mkdir "$pod" 2>/dev/null || refuse_twice
     trap 'status=$?; trap - EXIT; [ "$status" = 0 ] || remove; exit "$status"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT

@@ -24,6 +24,7 @@ Spans = Callable[[Range], Sequence[tuple[int, int]]]
 Attach = Callable[[Lease], Plan]
 
 COMBINATIONS = 16  # of ranges; each makes the script two functions longer
+PORT_SUFFIX = "-br"  # what a bridge port's name ends in, as the store names it
 _LOW = 0xFFFFFFFF
 _PROGRAMS = ("ip", "nsenter", "flock", "sysctl", "od", "find", "grep", "readlink")
 
@@ -64,9 +65,11 @@ def net_script(
     inline = {
         "network": quote(network.name),
         "database": database,
+        "suffix": PORT_SUFFIX if network.datapath == "bridge" else "",
+        "of_port": f", and {PORT_SUFFIX}" if network.datapath == "bridge" else "",
         "names": " ".join(f"ip_{number}" for number in numbers),
         "words": " ".join(f"$ip_{number}" for number in numbers),
-        "programs": " ".join((*_PROGRAMS, *_firewall_programs(network, firewall))),
+        "programs": " ".join((*_PROGRAMS, *_programs(network, firewall))),
     }
     text = files("podnet.script").joinpath("net-script.sh").read_text()
     for name, value in inline.items():
@@ -86,7 +89,9 @@ def pod_lease(network: Network, spans: Spans, chosen: Sequence[int]) -> Lease:
     return placeholder(network.name, addresses)
 
 
-def _firewall_programs(network: Network, firewall: Firewall) -> Iterator[str]:
+def _programs(network: Network, firewall: Firewall) -> Iterator[str]:
+    if network.datapath == "bridge":
+        yield "bridge"
     if firewall == "nft":
         yield "nft"
         return
