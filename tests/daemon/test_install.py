@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(IOFailure, match=r"bin/podnet cannot be installed: .*make .*bin a folder"):
         install_shim(str(tmp_path / "bin"))
     (tmp_path / "podnet").mkdir()
-    with pytest.raises(IOFailure, match="podnet cannot be installed: .*directory"):
+    with pytest.raises(IOFailure, match=r"podnet cannot be installed: .*directory"):
         install_shim(str(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"bin", "podnet"}, "no temporary file is left"
 
