@@ -95,8 +95,8 @@ def decode_network(document: bytes) -> Network:
         fields["routes"] = tuple(map(_route, fields["routes"]))
         fields["dns"] = msgspec.convert(fields["dns"], DNS)
         return Network(**fields)
-    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError, KeyError) as error:
-        raise StateError(f"a stored network is damaged: {error}", document.decode(errors="replace")) from error
+    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StateError(f"a stored network is damaged: {error}", repr(document)) from error
 
 
 def _range(fields: dict[str, Any]) -> Range:

@@ -16,9 +16,9 @@ BUSY_SECONDS = 2.0  # how long a stranger's lock on the database is waited for
 # One entry for each version: the statements that lead to it from the one before.  Entries are added, never changed.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE boot (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL)",
-        "CREATE TABLE subnet (id INTEGER PRIMARY KEY, subnet TEXT NOT NULL UNIQUE)",
-        "CREATE TABLE network (id INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE, quarantine REAL NOT NULL)",
+        "CREATE TABLE boot (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL) STRICT",
+        "CREATE TABLE subnet (id INTEGER PRIMARY KEY, subnet TEXT NOT NULL UNIQUE) STRICT",
+        "CREATE TABLE network (id INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE, quarantine REAL NOT NULL) STRICT",
         """CREATE TABLE lease (
             id INTEGER PRIMARY KEY,
             network TEXT NOT NULL, container TEXT NOT NULL, ifname TEXT NOT NULL,
@@ -27,7 +27,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             addresses BLOB NOT NULL, link TEXT NOT NULL,
             device INTEGER, inode INTEGER, path TEXT NOT NULL,
             created REAL NOT NULL, cut REAL, closed REAL, reason TEXT NOT NULL DEFAULT '',
-            CHECK (closed IS NULL OR cut IS NOT NULL))""",
+            CHECK (closed IS NULL OR cut IS NOT NULL)) STRICT""",
         "CREATE UNIQUE INDEX lease_live ON lease (container, ifname, network) WHERE cut IS NULL",
         "CREATE UNIQUE INDEX lease_link ON lease (link) WHERE closed IS NULL",
         "CREATE INDEX lease_cut ON lease (cut) WHERE cut IS NOT NULL AND closed IS NULL",
@@ -36,10 +36,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE address (
             address BLOB NOT NULL, lease INTEGER NOT NULL REFERENCES lease, subnet INTEGER NOT NULL REFERENCES subnet,
             released REAL, reused INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (address, lease)) WITHOUT ROWID""",
+            PRIMARY KEY (address, lease)) STRICT, WITHOUT ROWID""",
         "CREATE UNIQUE INDEX address_held ON address (address) WHERE released IS NULL",
         "CREATE INDEX address_free ON address (subnet, released, address) WHERE released IS NOT NULL AND reused = 0",
-        "CREATE TABLE untouched (first BLOB PRIMARY KEY, last BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE untouched (first BLOB PRIMARY KEY, last BLOB NOT NULL) STRICT, WITHOUT ROWID",
         "INSERT INTO untouched VALUES (x'0400000000', x'04ffffffff')",
         "INSERT INTO untouched VALUES (x'0600000000000000000000000000000000', x'06ffffffffffffffffffffffffffffffff')",
     ),

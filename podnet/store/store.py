@@ -29,7 +29,7 @@ IPAddress = IPv4Address | IPv6Address
 _LINK_ATTEMPTS = 64
 _INSERT = (
     "INSERT INTO lease (network, container, ifname, document, boot, addresses, link, device, inode, path, created) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (link) WHERE closed IS NULL DO NOTHING"
 )
 
 
@@ -185,12 +185,13 @@ class Store(Reader):
     def _roll_back(self) -> None:
         """Undo the transaction and what memory has of it."""
         self._ledger.forget()
+        self._networks.clear()
         self._closed = None
-        if self._connection.in_transaction:
-            try:
+        try:
+            if self._connection.in_transaction:
                 self._execute("ROLLBACK")
-            except sqlite3.Error:  # the error that led here is the one to tell; SQLite undoes it at the next open
-                self._connection.close()
+        except sqlite3.Error:  # the error that led here is the one to tell; SQLite undoes it at the next open
+            self._connection.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -229,6 +230,11 @@ class Store(Reader):
         overlapping; TryAgainLater: no free link name; StateError.
         """
         with self._writing():
+            if self._find(attachment) is not None:
+                raise InterfaceExists(
+                    f"container {attachment.container} is attached to network {attachment.network} by "
+                    f"{attachment.ifname} already: DEL it first, or give another CNI_IFNAME"
+                )
             prepared = self._ledger.prepare(network)
             wanted = match_requested(prepared.sets, requested) if requested else (None,) * len(prepared.sets)
             choices = [
@@ -250,11 +256,7 @@ class Store(Reader):
             return lease
 
     def _insert(self, lease: Lease, prepared: PreparedNetwork) -> tuple[Lease, int]:
-        """Write the row of `lease`; return it with its link's name, and the row's id.
-
-        The two UNIQUE indexes that an insert can meet are the attachment's and the link's: the first means an error,
-        the second another attempt.
-        """
+        """Write the row of `lease`; return it with its link's name, and the row's id."""
         attachment, netns = lease.attachment, lease.netns
         blob = encode_addresses(lease.addresses)
         device, inode = (None, None) if netns is None else (signed(netns.device), signed(netns.inode))
@@ -264,11 +266,6 @@ class Store(Reader):
             cursor = self._execute(_INSERT, (*key, link, device, inode, lease.netns_path, lease.created))
             if cursor.rowcount == 1 and cursor.lastrowid is not None:
                 return structs.replace(lease, link=link), cursor.lastrowid
-            if attempt == 0 and self._find(attachment) is not None:
-                raise InterfaceExists(
-                    f"container {attachment.container} is attached to network {attachment.network} by "
-                    f"{attachment.ifname} already: DEL it first, or give another CNI_IFNAME"
-                )
         raise TryAgainLater(
             f"{_LINK_ATTEMPTS} link names of {attachment.alias} belong to leases whose links are not removed yet: "
             "try again"
@@ -306,11 +303,11 @@ class Store(Reader):
                 key = lease.attachment
                 rows = self._execute(
                     "UPDATE lease SET cut = coalesce(cut, ?), closed = ?, reason = ? WHERE link = ? "
-                    "AND closed IS NULL AND container = ? AND ifname = ? AND network = ? RETURNING id, cut",
+                    "AND closed IS NULL AND container = ? AND ifname = ? AND network = ? RETURNING id, cut, addresses",
                     (now, now, reason, lease.link, key.container, key.ifname, key.network),
                 ).fetchall()
-                for row, cut in rows:
-                    held = ((a.address.version, int(a.address)) for a in lease.addresses)
+                for row, cut, blob in rows:
+                    held = ((a.address.version, int(a.address)) for a in decode_addresses(blob))
                     self._ledger.release(row, held, cut)
                     closed += 1
             if self._closed is not None:
@@ -332,7 +329,7 @@ class Store(Reader):
     def tend(self, now: float, limit: int = 1000) -> int:
         """Do what can wait for an idle moment: forget at most `limit` leases beyond the bounds, write back the WAL.
 
-        Returns how many leases were forgotten.
+        Outside a transaction only.  Returns how many leases were forgotten.
         """
         with self._writing():
             forgotten = self._forget_history(now, limit)
