@@ -15,6 +15,8 @@ from podnet.nft.set import Set
 from podnet.nft.table import Table
 from podnet.nft.verdict import ACCEPT, CONTINUE, DROP, RETURN, Verdict, goto, jump
 
+Object = Table | Chain | Set | Element | Rule
+
 __all__ = [
     "ACCEPT",
     "CONTINUE",
@@ -25,6 +27,7 @@ __all__ = [
     "Content",
     "Element",
     "Interval",
+    "Object",
     "Rule",
     "Set",
     "Table",

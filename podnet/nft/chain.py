@@ -17,7 +17,7 @@ from podnet.nft.message import (
     HookMessage,
     RuleMessage,
 )
-from podnet.nft.table import CREATION, Table
+from podnet.nft.table import CREATION, Table, table_of
 
 HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4, "ingress": 5}
 NETDEV_HOOKS = {"ingress": 0, "egress": 1}
@@ -92,7 +92,7 @@ class Chain(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     @classmethod
     def of(cls, message: ChainMessage) -> "Chain":
         """Return the chain that the kernel's `message` tells of."""
-        table = Table(FAMILY_NAMES.get(message.family, ""), message.table or "")
+        table = table_of(message.family, message.table)
         return cls(table, message.name or "", _base_of(message), userdata.comment_of(message.userdata))
 
     def __str__(self) -> str:

@@ -10,7 +10,9 @@ These are the wire's shapes: names and numbers, nothing interpreted.  The rooms'
 """
 
 from struct import Struct
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import msgspec
 
 from podnet.netlink.attributes import (
     Field,
@@ -49,6 +51,12 @@ FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 FAMILY_NAMES = {number: name for name, number in FAMILIES.items()}
 
 
+class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Base of what is nested within messages: attributes alone."""
+
+    LAYOUT: ClassVar[Layout[Any]]
+
+
 class NfTablesMessage(Message, frozen=True, kw_only=True, gc=False):
     """Base of the nf_tables messages: struct nfgenmsg in front."""
 
@@ -79,7 +87,7 @@ TableMessage.LAYOUT = Layout(
 )
 
 
-class HookMessage(Message, frozen=True, kw_only=True, gc=False):
+class HookMessage(Attributes, frozen=True, kw_only=True, gc=False):
     """Where a base chain hooks in (enum nft_hook_attributes); nested in a chain."""
 
     number: int | None = None
@@ -159,7 +167,7 @@ def _decode_field_lengths(payload: bytes) -> tuple[int, ...]:
 FIELD_LENGTHS: Kind[tuple[int, ...]] = Kind("bytes-list", _encode_field_lengths, _decode_field_lengths, nested=True)
 
 
-class SetDescription(Message, frozen=True, kw_only=True, gc=False):
+class SetDescription(Attributes, frozen=True, kw_only=True, gc=False):
     """How many elements a set may hold and how its key divides (enum nft_set_desc_attributes)."""
 
     size: int | None = None
@@ -204,7 +212,7 @@ SetMessage.LAYOUT = Layout(
 )
 
 
-class ElementMessage(Message, frozen=True, kw_only=True, gc=False):
+class ElementMessage(Attributes, frozen=True, kw_only=True, gc=False):
     """One element (enum nft_set_elem_attributes)."""
 
     key: Datum | None = None

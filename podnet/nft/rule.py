@@ -11,10 +11,10 @@ from podnet.nft import userdata
 from podnet.nft.chain import Chain
 from podnet.nft.element import Element, elements
 from podnet.nft.expr import Expression, Lookup
-from podnet.nft.message import DELRULE, DESTROYRULE, FAMILY_NAMES, NEWRULE, RuleMessage
+from podnet.nft.message import DELRULE, DESTROYRULE, NEWRULE, RuleMessage
 from podnet.nft.set import Set
 from podnet.nft.statement import Statement, linearize
-from podnet.nft.table import Table
+from podnet.nft.table import table_of
 
 _ANONYMOUS_ID = 0x8000_0000  # apart from the number that named sets carry
 
@@ -128,7 +128,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     @classmethod
     def of(cls, message: RuleMessage, anonymous: Mapping[str, AnonymousSet]) -> "Rule":
         """Return the rule that the kernel's `message` tells of; `anonymous` are the table's anonymous sets by name."""
-        chain = Chain(Table(FAMILY_NAMES.get(message.family, ""), message.table or ""), message.chain or "")
+        chain = Chain(table_of(message.family, message.table), message.chain or "")
         expressions: list[Expression] = []
         sets: list[AnonymousSet] = []
         for expression in message.expressions or ():

@@ -12,13 +12,12 @@ from podnet.nft.message import (
     DELSET,
     DELSETELEM,
     DESTROYSET,
-    FAMILY_NAMES,
     NEWSET,
     ElementsMessage,
     SetDescription,
     SetMessage,
 )
-from podnet.nft.table import CREATION, Table
+from podnet.nft.table import CREATION, Table, table_of
 
 # enum nft_set_flags
 ANONYMOUS, CONSTANT, INTERVAL, MAP, TIMEOUT, EVAL, CONCAT = 1, 2, 4, 8, 16, 32, 128
@@ -155,7 +154,7 @@ class Set(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False, kw
         size = message.description.size if message.description else None
         try:
             return cls(
-                table=Table(FAMILY_NAMES.get(message.family, ""), message.table or ""),
+                table=table_of(message.family, message.table),
                 name=generic if anonymous else message.name or "",
                 key=parts(message.key_type or 0),
                 data=data,

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from podnet.errors import DecodeError
 from podnet.netlink.message import NLM_F_CREATE, NLM_F_EXCL, Request
 from podnet.nft.message import (
     DELRULE,
@@ -61,7 +62,14 @@ class Table(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     @classmethod
     def of(cls, message: TableMessage) -> "Table":
         """Return the table that the kernel's `message` tells of."""
-        return cls(FAMILY_NAMES.get(message.family, ""), message.name or "")
+        return table_of(message.family, message.name)
 
     def __str__(self) -> str:
         return f"{self.family} {self.name}"
+
+
+def table_of(family: int, name: str | None) -> Table:
+    """Return the table that a listed object says it is in; raise `DecodeError` for an unknown family."""
+    if family not in FAMILY_NAMES:
+        raise DecodeError(f"table {name}: family {family} is unknown")
+    return Table(FAMILY_NAMES[family], name or "")

@@ -1,6 +1,5 @@
 """Sets and maps: the kernel holds of podnet's what it holds of nft's own, down to the tool's user data."""
 
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import msgspec
 import pytest
 
 from podnet.errors import DecodeError
-from podnet.nft import DROP, Chain, Element, Interval, Set, Table, dump, elements, jump, message_elements
+from podnet.nft import DROP, Chain, Element, Interval, Object, Set, Table, dump, elements, jump, message_elements
 from podnet.nft import message as wire
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def _messages(namespace: "Namespace") -> list[wire.SetMessage]:
 def test_set_is_as_nft_makes_it(namespace: "Namespace", oracle: "Namespace", name: str) -> None:
     """The set's definition, user data included, is byte for byte what the tool makes of podnet's text."""
     owner, members = CASES[name]
-    objects = (TABLE, TARGET, owner, *members)
+    objects: tuple[Object, ...] = (TABLE, TARGET, owner, *members)
     assert namespace.apply(r for o in objects for r in o.requests()) == []
     oracle.nft("-f", "-", script="\n".join(o.nft() for o in objects))
     assert _messages(namespace) == _messages(oracle)
@@ -91,7 +90,7 @@ def test_set_is_as_nft_makes_it(namespace: "Namespace", oracle: "Namespace", nam
 def test_set_and_elements_come_back_as_they_were(namespace: "Namespace", oracle: "Namespace", name: str) -> None:
     """A listing decodes to the set and elements that were sent, by podnet or by nft."""
     owner, members = CASES[name]
-    objects = (TABLE, TARGET, owner, *members)
+    objects: tuple[Object, ...] = (TABLE, TARGET, owner, *members)
     assert namespace.apply(r for o in objects for r in o.requests()) == []
     oracle.nft("-f", "-", script="\n".join(o.nft() for o in objects))
     for found in (namespace.content(TABLE), oracle.content(TABLE)):
@@ -103,7 +102,8 @@ def test_set_and_elements_come_back_as_they_were(namespace: "Namespace", oracle:
 def test_elements_are_found_and_deleted(namespace: "Namespace", name: str) -> None:
     """Each element is found by its key while it is there, refused when made twice, and gone when deleted."""
     owner, members = CASES[name]
-    assert namespace.apply(r for o in (TABLE, TARGET, owner, *members) for r in o.requests()) == []
+    objects: tuple[Object, ...] = (TABLE, TARGET, owner, *members)
+    assert namespace.apply(r for o in objects for r in o.requests()) == []
     for member in members:
         if not (owner.interval and owner.data):  # the tool cannot ask for a range of a map
             namespace.nft(*member.nft("get").split())
@@ -122,7 +122,8 @@ def test_elements_are_found_and_deleted(namespace: "Namespace", name: str) -> No
 def test_nft_deletes_by_podnets_text(namespace: "Namespace", name: str) -> None:
     """The text that deletes an element, and then the set, is what the tool understands."""
     owner, members = CASES[name]
-    assert namespace.apply(r for o in (TABLE, TARGET, owner, *members) for r in o.requests()) == []
+    objects: tuple[Object, ...] = (TABLE, TARGET, owner, *members)
+    assert namespace.apply(r for o in objects for r in o.requests()) == []
     namespace.nft("-f", "-", script="\n".join(member.nft("delete") for member in members))
     assert namespace.content(TABLE).elements == ()
     namespace.nft("-f", "-", script=owner.nft("delete"))
@@ -144,8 +145,9 @@ def test_many_elements_go_in_as_few_messages_as_hold_them(namespace: "Namespace"
 def test_flushing_a_set_empties_it(namespace: "Namespace", oracle: "Namespace") -> None:
     """``flush set`` takes the elements and leaves the set, by message and by text."""
     owner, members = CASES["pair"]
+    objects: tuple[Object, ...] = (TABLE, owner, *members)
     for place in (namespace, oracle):
-        assert place.apply(r for o in (TABLE, owner, *members) for r in o.requests()) == []
+        assert place.apply(r for o in objects for r in o.requests()) == []
     assert namespace.apply(owner.requests("flush")) == []
     oracle.nft("-f", "-", script=owner.nft("flush"))
     for place in (namespace, oracle):
@@ -161,16 +163,17 @@ def test_destroy_does_not_mind_what_is_not_there(namespace: "Namespace") -> None
     if answers == [(0, 22)]:
         pytest.skip("the kernel has no NFT_MSG_DESTROYSETELEM")
     assert answers == []
-    objects: tuple[Callable[..., object], ...] = (owner.requests, TARGET.requests, TABLE.requests)
-    for requests in objects:
-        assert namespace.apply(requests("destroy")) == []  # type: ignore[arg-type]  # each takes its own verbs
+    absent: tuple[Object, ...] = (owner, TARGET, TABLE)
+    for thing in absent * 2:
+        assert namespace.apply(thing.requests("destroy")) == []
     assert namespace.ruleset() == []
 
 
 def test_a_stranger_s_set_is_named_and_not_understood(namespace: "Namespace") -> None:
     """A set of types that podnet does not speak is reported by name and hides nothing else."""
     owner, members = CASES["ipv4"]
-    assert namespace.apply(r for o in (TABLE, owner, *members) for r in o.requests()) == []
+    objects: tuple[Object, ...] = (TABLE, owner, *members)
+    assert namespace.apply(r for o in objects for r in o.requests()) == []
     namespace.nft("add", "set", "inet", "t", "odd", "{ type inet_proto . icmp_code; }")
     found = namespace.content(TABLE)
     assert found.foreign == ("odd",)
