@@ -24,66 +24,42 @@ from podnet.model import Attachment, Network
 IPAddress = IPv4Address | IPv6Address
 
 
-class Add(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Attach: `netns` is CNI_NETNS as text, `args` CNI_ARGS, `addresses` those asked for (none: any will do)."""
+class _OfAttachment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What every verb on an attachment has: `netns` is CNI_NETNS as text, `args` CNI_ARGS as a dictionary."""
 
     attachment: Attachment
     netns: str
     configuration: Configuration
     args: dict[str, str]
+
+    @property
+    def network(self) -> Network:
+        """The attachment's network."""
+        return self.configuration.network
+
+    @property
+    def version(self) -> str:
+        """The version to answer in."""
+        return self.configuration.cni_version
+
+
+class Add(_OfAttachment, frozen=True, kw_only=True, gc=False):
+    """Attach, with the `addresses` asked for; none: any will do."""
+
     addresses: tuple[IPAddress, ...] = ()
 
-    @property
-    def network(self) -> Network:
-        """The network to attach to."""
-        return self.configuration.network
 
-    @property
-    def version(self) -> str:
-        """The version to answer in."""
-        return self.configuration.cni_version
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Check(_OfAttachment, frozen=True, kw_only=True, gc=False):
     """Compare with what ADD made, which `previous` states as the runtime got it."""
 
-    attachment: Attachment
-    netns: str
-    configuration: Configuration
-    args: dict[str, str]
     previous: result.Attached
 
-    @property
-    def network(self) -> Network:
-        """The network that was attached to."""
-        return self.configuration.network
 
-    @property
-    def version(self) -> str:
-        """The version to answer in."""
-        return self.configuration.cni_version
-
-
-class Delete(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Delete(_OfAttachment, frozen=True, kw_only=True, gc=False):
     """Detach.  `netns` is empty where the runtime has none any more.
 
     Where the configuration is no longer good, `network` is the node's default one under the configuration's name.
     """
-
-    attachment: Attachment
-    netns: str
-    configuration: Configuration
-    args: dict[str, str]
-
-    @property
-    def network(self) -> Network:
-        """The network to detach from."""
-        return self.configuration.network
-
-    @property
-    def version(self) -> str:
-        """The version to answer in."""
-        return self.configuration.cni_version
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ Until 1.0.0 the reference plugins always write ``dns``, be it empty, and so does
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
 
@@ -215,15 +216,19 @@ READERS: dict[str, Callable[[bytes], Attached]] = dict.fromkeys(
 
 
 def _route(route: PodRoute) -> _Route:
-    return _Route(str(route.dst), _text(route.via))
+    return _Route(_spelled(route.dst), _text(route.via))
 
 
 def _dns(dns: DNS) -> _DNS:
     return _DNS(dns.nameservers, dns.domain, dns.search, dns.options)
 
 
+_spelled = lru_cache(maxsize=64)(str)
+"""Gateways and destinations are few and spelled for every pod; IPv6 takes 5 µs each time."""
+
+
 def _text(address: IPAddress | None) -> str | None:
-    return None if address is None else str(address)
+    return None if address is None else _spelled(address)
 
 
 def _address(text: str) -> IPAddress:

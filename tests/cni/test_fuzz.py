@@ -100,5 +100,15 @@ def test_any_file_is_loaded_or_told(defaults: Network, document: dict[str, Any],
 def test_a_key_that_stands_twice_is_told(make_frame: Callable[..., Frame], defaults: Network) -> None:
     """The value shown may be gone with the earlier object, the error is not."""
     answered(make_frame(b'{"name": "n", "ipam": {"zz": 1}, "ipam": {}}'), defaults)
-    answered(make_frame(b'{"name": "n", "ipam": {"ranges": [[{"zz": 1}]]}, "ipam": {"ranges": []}}'), defaults)
+    answered(make_frame(b'{"name": "n", "ipam": {"ranges": [[{"zz": 1}]], "ranges": []}}'), defaults)
     answered(make_frame(b'{"name": "n", "ipam": {"zz": 1}, "ipam": 3}'), defaults)
+
+
+def test_any_depth_is_answered(make_frame: Callable[..., Frame], defaults: Network) -> None:
+    """Around the interpreter's limit of recursion, which several decoders meet at different depths."""
+    for depth in range(850, 1010):
+        for stdin in (
+            b'{"args":' * depth + b"oops",
+            b'{"args": {"a": ' + b"[" * depth + b"]" * depth + b'}, "oops": 1}',
+        ):
+            answered(make_frame(stdin), defaults)

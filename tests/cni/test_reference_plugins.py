@@ -22,6 +22,7 @@ from podnet.errors import PodnetError
 from podnet.model import DNS, Network, PodRoute
 
 PLUGINS = Path("/usr/lib/cni")
+Finished = subprocess.CompletedProcess[str]
 
 pytestmark = [
     pytest.mark.live,
@@ -46,9 +47,7 @@ class Host(NamedTuple):
     pod: str
     state: Path
 
-    def run(
-        self, plugin: str, command: str, configuration: dict[str, Any], container: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, plugin: str, command: str, configuration: dict[str, Any], container: str) -> Finished:
         """Execute a reference plugin as a runtime does."""
         return subprocess.run(
             ["ip", "netns", "exec", self.host, str(PLUGINS / plugin)],
@@ -92,9 +91,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 def value(result: dict[str, Any]) -> Attached:
     """Make podnet's value of a reference plugin's result, key by key and without podnet's own reader."""
-    interfaces = tuple(
-        Interface(i["name"], i.get("mac", ""), i.get("sandbox", "")) for i in result.get("interfaces", [])
-    )
+    links = result.get("interfaces", [])
+    interfaces = tuple(Interface(link["name"], link["mac"], link.get("sandbox", "")) for link in links)
     ips, routes = result.get("ips", []), result.get("routes", [])
     for family in ("ip4", "ip6"):
         if family in result:
@@ -112,7 +110,12 @@ def value(result: dict[str, Any]) -> Attached:
             for ip in ips
         ),
         tuple(PodRoute(ip_network(r["dst"]), ip_address(r["gw"]) if "gw" in r else None) for r in routes),
-        DNS(**{key: text if key == "domain" else tuple(text) for key, text in result["dns"].items()}),
+        DNS(
+            tuple(result["dns"].get("nameservers", ())),
+            result["dns"].get("domain", ""),
+            tuple(result["dns"].get("search", ())),
+            tuple(result["dns"].get("options", ())),
+        ),
     )
 
 
@@ -131,7 +134,7 @@ def reference_versions() -> list[str]:
 def test_results_equal_the_reference_plugins_in_every_version(
     host: Host, plugin: str, version: str, keys: dict[str, Any]
 ) -> None:
-    """Told of the same interfaces and addresses, podnet writes the same keys, in the same order, with the same values."""
+    """Told of the same interfaces and addresses, podnet writes the same keys and values in the same order."""
     configuration = host.configuration(plugin, version, keys)
     added = host.run(plugin, "ADD", configuration, "c1")
     assert added.returncode == 0, added.stdout
@@ -146,7 +149,7 @@ def test_results_equal_the_reference_plugins_in_every_version(
 @pytest.mark.parametrize("version", [version for version in reference_versions() if version >= "0.4.0"])
 @pytest.mark.parametrize("plugin", ["ptp", "bridge"])
 def test_the_reference_plugins_read_podnet_s_results(host: Host, plugin: str, version: str) -> None:
-    """Given podnet's rendering as prevResult, their CHECK finds everything as it was added; and a lie in it is found."""
+    """Given podnet's rendering as prevResult, their CHECK finds all as it was added; and a lie in it is found."""
     configuration = host.configuration(plugin, version, FULL)
     added = value(json.loads(host.run(plugin, "ADD", configuration, "c1").stdout))
     previous = json.loads(render_result(version, added))
@@ -179,9 +182,7 @@ BOTH_REFUSE = [
 ]
 
 
-def host_local(
-    host: Host, ranges: list[list[dict[str, str]]], container: str = "c1"
-) -> subprocess.CompletedProcess[str]:
+def host_local(host: Host, ranges: list[list[dict[str, str]]], container: str = "c1") -> Finished:
     """Ask host-local for an address of each set."""
     keys = {"ipam": {"ranges": ranges}}
     return host.run("host-local", "ADD", host.configuration("ptp", "1.0.0", keys), container)

@@ -72,6 +72,13 @@ def test_what_there_is_none_of_is_left_out(version: str) -> None:
     )
 
 
+def test_old_versions_tell_the_first_address_of_a_family() -> None:
+    """0.2.0 has room for one each."""
+    second = IPConfig(IPv4Address("10.9.0.2"), 24)
+    result = json.loads(render_result("0.2.0", Attached((), (*DUAL.ips, second))))
+    assert (result["ip4"]["ip"], result["ip6"]["ip"]) == ("10.244.1.5/24", "fd00::5/64")
+
+
 def test_every_version_is_rendered() -> None:
     """The table of renderers and the list of versions name the same."""
     assert tuple(RENDERERS) == VERSIONS
