@@ -11,6 +11,7 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from podnet.cluster import NodesWatch
@@ -28,6 +29,8 @@ REAP_LATEST = 1.0
 """Seconds after which they are reaped even if requests keep coming."""
 REAP_MOST = 512
 """Doomed links that are reaped at once, whatever comes."""
+REAP_LEASES = 16
+"""Leases whose connections are forgotten at a time, some milliseconds' work, before requests are looked at again."""
 TEND_IDLE = 30.0
 """Seconds without a request after which the database's housekeeping is done."""
 
@@ -43,6 +46,7 @@ class Daemon:
         self._running = True
         self._doomed = 0
         self._doomed_since = 0.0
+        self._reaping = False
         self._last_request = time.monotonic()
         self._tended = True
         self._node = NodeContext(paths)
@@ -81,14 +85,12 @@ class Daemon:
         self._running = False
 
     def close(self) -> None:
-        """Stop listening, reap what is left, and give the database to whoever comes next."""
+        """Stop listening, and give the database to whoever comes next: that one reaps what is left."""
         self._listener.close()
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, Connection):
                 key.fileobj.close()
         self._selector.close()
-        if self._doomed:
-            self._reap()
         self._watch.close()
         self._node.close()
 
@@ -149,6 +151,8 @@ class Daemon:
 
     def _patience(self) -> float | None:
         """Return how many seconds may pass without an event."""
+        if self._reaping:
+            return 0.0
         if self._doomed:
             return REAP_IDLE
         return None if self._tended else TEND_IDLE
@@ -165,7 +169,8 @@ class Daemon:
     def _reap(self) -> None:
         self._doomed = 0
         try:
-            reaped = self._node.engine.reap()
+            reaped = self._node.engine.reap(REAP_LEASES)
+            self._reaping = self._node.engine.unreaped
         except PodnetError as error:
             log.warning("reaping failed, it is tried again: %s", describe(error))
             self._doom()
@@ -188,7 +193,10 @@ class Daemon:
 
 
 def run(paths: Paths | None = None, *, install: bool = True) -> int:
-    """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`."""
+    """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`.
+
+    With PODNET_PROFILE=FILE in the environment the time spent serving is written there, for `python -m pstats`.
+    """
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     daemon = Daemon(paths or Paths())
     signal.signal(signal.SIGTERM, daemon.stop)
@@ -199,7 +207,20 @@ def run(paths: Paths | None = None, *, install: bool = True) -> int:
         gc.collect()
         gc.freeze()
         log.info("serving")
-        daemon.serve()
+        _profiled(daemon.serve)
     finally:
         daemon.close()
     return 0
+
+
+def _profiled(serve: Callable[[], None]) -> None:
+    """Call `serve`, under cProfile where PODNET_PROFILE asks for it."""
+    target = os.environ.get("PODNET_PROFILE")
+    if not target:
+        serve()
+        return
+    import cProfile  # noqa: PLC0415 - whoever does not ask does not wait for it
+
+    with cProfile.Profile() as profile:
+        serve()
+    profile.dump_stats(target)

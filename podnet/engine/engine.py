@@ -82,14 +82,23 @@ class Engine:
 
     # What the daemon does between requests
 
-    def reap(self) -> Reaped:
-        """End the links of pods that were cut off, and their addresses' connections, in one go."""
-        pending = self._store.pending()
+    def reap(self, most: int | None = None) -> Reaped:
+        """End the links of pods that were cut off, all in one go, and the connections of their addresses.
+
+        Forgetting connections walks the kernel's whole table, so a caller with requests waiting does it for at most
+        `most` leases at a time and calls again while :attr:`unreaped`.
+        """
         reaped = self._kernel.reap()
+        pending = self._store.pending()[:most]
         self._kernel.forget_connections([a.address for lease in pending for a in lease.addresses])
         if pending:
             self._store.close(pending, self._clock.now())
         return reaped
+
+    @property
+    def unreaped(self) -> bool:
+        """Whether leases are left of which the kernel may still know something."""
+        return bool(self._store.pending())
 
     def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.

@@ -14,6 +14,8 @@ from podnet.netlink.rtnl.route import RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTN_UNIC
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DEFAULT_MTU = 1500
+LOOPBACK_INDEX = 1
+"""An address on `lo` is reached by routing protocols over any link: it does not tell the uplink."""
 
 
 def boot_id() -> str:
@@ -26,7 +28,7 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
     """Observe the node `name` in the calling thread's namespace.
 
     The uplink is `uplink` where that is given, else the link that has one of `addresses`, else that of the default
-    route; without any the node stands alone.  Raise `NodeNotReady` for an uplink that is not there.
+    route; without any the node stands alone.  Of `addresses` those count that the machine has.  Raise `NodeNotReady` for an uplink that is not there.
     """
     route = NetlinkSocket(NETLINK_ROUTE)
     try:
@@ -41,7 +43,8 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
         route.close()
     index = _uplink(uplink, addresses, links, found, routes)
     link = next((link for link in links if link.index == index), None)
-    own = tuple(addresses) or tuple(_first_of_each_family(found, index))
+    here = {address for one in found for address in (one.local, one.address)}
+    own = tuple(address for address in addresses if address in here) or tuple(_first_of_each_family(found, index))
     return NodeFacts(
         name=name,
         boot_id=boot_id(),
@@ -63,7 +66,7 @@ def _uplink(
         raise NodeNotReady(f"uplink {name}: no such link; `ip link` shows those there are, podnet.yaml names it")
     for address in addresses:
         for one in found:
-            if address in {one.local, one.address}:
+            if address in {one.local, one.address} and one.index != LOOPBACK_INDEX:
                 return one.index
     defaults = [r for r in routes if not r.dst_len and r.dst is None and r.type == RTN_UNICAST and r.oif]
     return min(defaults, key=lambda r: r.priority or 0).oif or 0 if defaults else 0

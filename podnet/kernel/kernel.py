@@ -17,7 +17,7 @@ from podnet.kernel.reap import Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, Request
-from podnet.netlink.netfilter.conntrack import forget
+from podnet.netlink.netfilter.conntrack import involving
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
@@ -140,11 +140,18 @@ class Kernel:
         return reaped
 
     def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
-        """Delete the conntrack entries that have one of `addresses` at either end; none is no error."""
+        """Delete the conntrack entries that begin or end at one of `addresses`; none is no error.
+
+        Where a connection ends is the source of its replies, also behind DNAT.  Each message walks the kernel's
+        table once, so the two places that can be a pod's are asked for and the other two are not.
+        """
         for address in addresses:
-            requests = forget(address)
-            for request in requests:
-                self._netfilter.transact([request])
+            begins, _, ends, _ = involving(address)
+            for entry in (begins, ends):
+                refusals = self._netfilter.transact([entry.delete()]).failures
+                if refusals and refusals[0].errno not in TOLERATED:
+                    refusal = refusals[0]
+                    raise KernelError(f"conntrack -D -s {address}", refusal.errno, refusal.extack)
 
     # Indexes
 
