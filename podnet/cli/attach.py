@@ -1,23 +1,20 @@
 """`podnet add` and `podnet del`: the study notes' script form, asked of the same engine that a runtime asks."""
 
-import array
 import os
-import socket
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from podnet import oneshot
 from podnet.cli.start import CONFIG
 from podnet.cli.text import say, table
-from podnet.cni import HIGHEST, Answer, AnswerReader, Frame
+from podnet.cni import HIGHEST, Answer, Frame
+from podnet.daemon.paths import CONFLIST, Paths
 from podnet.errors import IOFailure
 
 NAMED = "/run/netns/"
-CONFIGURATION = Path("/etc/cni/net.d/10-podnet.conflist")
-SOCKET = "/run/podnet/podnet.sock"
 
 _config = click.option("--config", default=CONFIG, show_default=True, help="The node's settings.")
 _ifname = click.option("--ifname", default="eth0", show_default=True, help="The interface in the container.")
@@ -53,11 +50,13 @@ def delete(container: str, netns: str, ifname: str, config: str) -> None:
 
 def ask(command: str, container: str, netns: str, ifname: str, config: str) -> Answer:
     """Ask the daemon, or the one-shot engine where there is none; raise `IOFailure` with the answer's own words."""
+    paths = Paths(config=config)
     path = netns if not netns or "/" in netns else NAMED + netns
     environment = {"CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_IFNAME": ifname}
     if path:
         environment["CNI_NETNS"] = path
-    descriptor, number = -1, 0
+    descriptor: int | None = None
+    number = 0
     try:
         if path:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -68,53 +67,32 @@ def ask(command: str, container: str, netns: str, ifname: str, config: str) -> A
                 "/proc/PID/ns/net is that of a process"
             ) from error
         number = error.errno or 0
-    frame = Frame(environment, msgspec.json.encode(configuration()), number)
+    frame = Frame(environment, msgspec.json.encode(configuration(paths)), number)
     try:
-        answer = send(frame, descriptor)
-        if answer is None:
-            from podnet import oneshot  # noqa: PLC0415 - only where there is no daemon
-
-            answer = Answer(*oneshot.serve(frame, descriptor if descriptor >= 0 else None, config))
+        answer = oneshot.ask(paths.socket, frame, descriptor) or oneshot.serve(frame, descriptor, paths)
+    except PermissionError as error:
+        raise IOFailure(f"{paths.socket}: {error.strerror}; the daemon answers root alone, use sudo") from error
     finally:
-        if descriptor >= 0:
+        if descriptor is not None:
             os.close(descriptor)
     if answer.status != 0:
         raise refusal(command, container, answer.stdout)
     return answer
 
 
-def configuration() -> dict[str, Any]:
+def configuration(paths: Paths) -> dict[str, Any]:
     """Return the plugin configuration that a runtime would send: podnet's own in the installed list, or a bare one."""
+    installed = Path(paths.cni_conf, CONFLIST)
     try:
-        document = msgspec.json.decode(CONFIGURATION.read_bytes())
+        document = msgspec.json.decode(installed.read_bytes())
         plugin = next(p for p in document["plugins"] if p["type"] == "podnet")
     except FileNotFoundError:
         return {"cniVersion": HIGHEST, "name": "podnet", "type": "podnet"}
     except (msgspec.DecodeError, KeyError, TypeError, StopIteration) as error:
         raise IOFailure(
-            f"{CONFIGURATION} is not a configuration list with podnet in it; remove it, and the daemon writes it anew"
+            f"{installed} is not a configuration list with podnet in it; remove it, and the daemon writes it anew"
         ) from error
     return {**plugin, "cniVersion": document["cniVersion"], "name": document["name"]}
-
-
-def send(frame: Frame, descriptor: int) -> Answer | None:
-    """Return the daemon's answer, or None if none listens; `descriptor` (-1: none) goes beside the first byte."""
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
-        try:
-            connection.connect(SOCKET)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except PermissionError as error:
-            raise IOFailure(f"{SOCKET}: {error.strerror}; the daemon answers root alone, use sudo") from error
-        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))] if descriptor >= 0 else []
-        content = frame.encode()
-        sent = connection.sendmsg([content], beside)
-        connection.sendall(content[sent:])
-        reader = AnswerReader()
-        while True:
-            answer = reader.feed(connection.recv(1 << 16))
-            if answer is not None:
-                return answer
 
 
 def refusal(command: str, container: str, stdout: bytes) -> IOFailure:

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from pathlib import Path
 
 import click
 
 from podnet.cli.start import CONFIG
 from podnet.cli.text import say
+from podnet.daemon.explanation import Explanation, explain_configuration, explain_container
+from podnet.daemon.paths import Paths
+from podnet.errors import IOFailure
 from podnet.plan.explain import Line
 
 
@@ -21,17 +25,26 @@ def command(container: str | None, conf: str | None, config: str, as_json: bool)
 
     Reads the database and no more: nothing is changed, and the daemon need not run.
     """
-    from podnet import daemon  # noqa: PLC0415 - brings the engine
-
     if (container is None) == (conf is None):
         raise click.UsageError("name a CONTAINER, or a configuration with --conf FILE")
-    node, pod = daemon.explanation(config, container=container, conf=conf)
+    node, pod = explanation(Paths(config=config), container, conf)
     if as_json:
         parts = {"node": node, "pod": pod}
         click.echo(json.dumps({name: [line._asdict() for line in lines] for name, lines in parts.items()}, indent=2))
         return
     what = container or f"a container with {conf}"
     say("\n".join([*written("The node's part, once", node), "", *written(f"For {what}", pod)]))
+
+
+def explanation(paths: Paths, container: str | None, conf: str | None) -> Explanation:
+    """Return the lines for `container` or for the configuration in file `conf`; raise `IOFailure` if unreadable."""
+    if conf is None:
+        return explain_container(paths, container or "")
+    try:
+        document = Path(conf).read_bytes()
+    except OSError as error:
+        raise IOFailure(f"{conf}: {error.strerror}") from error
+    return explain_configuration(paths, document)
 
 
 def written(title: str, lines: Iterable[Line]) -> Iterator[str]:

@@ -10,9 +10,9 @@ import click
 
 from podnet.cli.start import CONFIG
 from podnet.cli.text import say, table
-from podnet.store.reader import Holding, Reader
-
-DATABASE = "/var/lib/podnet/podnet.db"
+from podnet.daemon.paths import Paths
+from podnet.store import Reader
+from podnet.store.reader import Holding
 
 
 @click.command(name="who")
@@ -27,7 +27,7 @@ def command(address: str, at: str | None, config: str, as_json: bool) -> None:
         moment = None if at is None else when(at, time.time())
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with Reader.read(database(config)) as reader:
+    with Reader.read(Path(Paths(config=config).database)) as reader:
         found = reader.holders(asked, moment)
     if as_json:
         click.echo(json.dumps([document(holding) for holding in found], indent=2))
@@ -37,12 +37,6 @@ def command(address: str, at: str | None, config: str, as_json: bool) -> None:
     else:
         moment_said = "" if moment is None else f" at {clock(moment)}"
         say(f"Nobody held {asked}{moment_said}, as far as this node's history goes.")
-
-
-def database(config: str) -> Path:
-    """Return where the database of the node with this configuration is."""
-    del config
-    return Path(DATABASE)
 
 
 def when(text: str, now: float) -> float:

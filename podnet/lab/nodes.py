@@ -93,16 +93,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": ":".join(paths)}
 
 
-def socket(lab: Topology, node: LabNode) -> Path:
-    """Return the node's daemon socket as the machine sees it."""
-    return record.folder(lab.name) / node.name / "run/podnet/podnet.sock"
+def ready(lab: Topology, node: LabNode) -> bool:
+    """Tell whether the node's daemon listens, and has put its configuration list, which comes last, into place."""
+    place = record.folder(lab.name) / node.name
+    return (place / "run/podnet/podnet.sock").exists() and any((place / "etc-cni/net.d").glob("*.conflist"))
 
 
 def wait_ready(lab: Topology, daemons: Sequence[tuple[LabNode, subprocess.Popen[bytes]]]) -> None:
-    """Wait until every daemon has made its socket; raise `NodeNotReady` with the end of its log where one has not."""
+    """Wait until every daemon is ready; raise `NodeNotReady` with the end of its log where one has not."""
     deadline = time.monotonic() + READY_WITHIN
     for node, process in daemons:
-        while not socket(lab, node).exists():
+        while not ready(lab, node):
             status = process.poll()
             if status is not None:
                 raise NodeNotReady(f"the daemon of lab node {node.name} ended with {status}", log_tail(lab, node))

@@ -160,7 +160,7 @@ def status(name: str) -> list[NodeStatus]:
             name=node.name,
             namespace=lab.namespace(node),
             daemon=pid,
-            ready=pid is not None and nodes.socket(lab, node).exists(),
+            ready=pid is not None and nodes.ready(lab, node),
             rss_kib=None if pid is None else rss(pid),
             addresses=tuple(map(str, node.addresses)),
             pod_cidrs=tuple(map(str, node.pod_cidrs)),

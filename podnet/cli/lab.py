@@ -1,0 +1,243 @@
+"""`podnet lab`: a whole pod network on this machine."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from podnet.cli.group import nearest
+from podnet.cli.progress import progress
+from podnet.cli.text import say, table
+from podnet.errors import IOFailure
+from podnet.lab import record, topology, world
+from podnet.lab.check import Checked, check
+from podnet.lab.drawing import draw
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_name = click.option("--name", default="lab", show_default=True, help="Which lab; several can be up at once.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _shape(command: F) -> F:
+    """Add the options that say what a lab consists of."""
+    for option in reversed([
+        click.option("--nodes", default=3, show_default=True, help="How many nodes."),
+        click.option("--pods", default=2, show_default=True, help="How many pods on each node."),
+        click.option("--datapath", default="ptp", show_default=True, type=click.Choice(topology.DATAPATHS)),
+        click.option("--dual-stack", is_flag=True, help="IPv4 and IPv6."),
+        click.option("--ipv6", is_flag=True, help="IPv6 alone."),
+        click.option("--backend", default="direct", show_default=True, type=click.Choice(list(topology.BACKENDS)),
+                     help="How packets go from node to node."),
+    ]):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group(name="lab")
+def command() -> None:
+    """Bring up a whole pod network on this machine, try it, and take it away.
+
+    Every node is a network and mount namespace with the real daemon in it, every pod a network namespace attached by
+    the real plugin.  Nothing in the machine's own network is touched.  Needs root.
+    """
+
+
+@command.command()
+@_name
+@_shape
+@_json
+def up(name: str, as_json: bool, **shape: Any) -> None:
+    """Make nodes and pods; what was made is unmade if anything fails."""
+    seconds = _up(name, **shape)
+    _status(name, as_json=as_json)
+    if not as_json:
+        own = _own(name)
+        say(f"up in {seconds:.1f} s; next: podnet lab check{own}, podnet lab exec{own} n1 -- ip addr")
+
+
+@command.command(name="check")
+@_name
+@_json
+def check_(name: str, as_json: bool) -> None:
+    """Probe every pod, node and the outside against all others; exit status 1 where a probe fails."""
+    checked = _check(name)
+    _print_check(checked, name, as_json=as_json)
+    sys.exit(0 if checked.ok else 1)
+
+
+@command.command()
+@_name
+@_json
+def status(name: str, as_json: bool) -> None:
+    """Show nodes, their daemons, and pods with their addresses."""
+    _status(name, as_json=as_json)
+
+
+@command.command()
+@_name
+def down(name: str) -> None:
+    """Take everything away, also after an `up` or `check` that was killed; nothing to take away is no error."""
+    with progress() as report:
+        found = world.down(name, report)
+    say(f"lab {name} is down" if found else f"there was no lab {name}")
+
+
+@command.command(name="add-node")
+@_name
+@click.option("--pods", default=2, show_default=True, help="How many pods on it.")
+@_json
+def add_node(name: str, pods: int, as_json: bool) -> None:
+    """Add a node: it is written to nodes.yaml, from which all others learn the way to its pods."""
+    with progress() as report:
+        world.add_node(name, pods, report)
+    _status(name, as_json=as_json)
+
+
+@command.command(
+    name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)  # fmt: skip
+@_name
+@click.argument("where", metavar="NODE|POD")
+@click.argument("words", metavar="[--] CMD", nargs=-1, type=click.UNPROCESSED)
+def exec_(name: str, where: str, words: tuple[str, ...]) -> None:
+    """Run CMD (a shell, if none is given) as if on a node (n1), in a pod (n1-red), on the router or the outside."""
+    lab = record.read(name).topology
+    argv = [*_enter(lab, where), *(words or (os.environ.get("SHELL", "/bin/sh"),))]
+    own = Path(sys.executable).parent
+    if (own / "podnet").exists():  # this podnet, also where it is in a virtual environment
+        os.environ["PATH"] = f"{own}:{os.environ.get('PATH', os.defpath)}"
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - this is what exec is
+    except FileNotFoundError as error:
+        raise IOFailure(f"{argv[0]}: not found; `lab exec` needs Debian's iproute2 and util-linux") from error
+
+
+@command.command(name="drawing")
+@_name
+def drawing(name: str) -> None:
+    """Draw the topology with all addresses."""
+    _draw(name)
+
+
+@command.command()
+@_name
+@_shape
+def demo(name: str, **shape: Any) -> None:
+    """Bring a lab up, check it, draw it, and say what to try next."""
+    seconds = _up(name, **shape)
+    checked = _check(name)
+    _print_check(checked, name, as_json=False)
+    say("")
+    _draw(name)
+    say("")
+    recorded = record.read(name)
+    own = _own(name)
+    pods = list(recorded.pods)
+    first, last = (pods[0], pods[-1]) if pods else ("n1", "n1")
+    address = recorded.pods[last][0] if pods else "10.99.0.1"
+    say(f"{len(recorded.nodes)} nodes and {len(pods)} pods came up in {seconds:.1f} s.  To try next:")
+    for words, what in (
+        (f"podnet lab exec{own} {first} -- ping -c 3 {address}", f"from {first} to {last}"),
+        (f"podnet lab exec{own} n1 -- podnet explain red", "what was done for a pod, as ip and nft commands"),
+        (f"podnet lab exec{own} n1 -- nft list ruleset", "what the kernel filters and translates on a node"),
+        (f"podnet lab add-node{own}", "a further node; all others get routes to its pods"),
+        (f"podnet lab check{own}", "the matrix again"),
+        (f"podnet lab down{own}", "everything gone"),
+    ):
+        say(f"  {words:<52} {click.style('# ' + what, dim=True)}")
+    sys.exit(0 if checked.ok else 1)
+
+
+def _own(name: str) -> str:
+    return "" if name == "lab" else f" --name {name}"
+
+
+def _up(
+    name: str, *, nodes: int, pods: int, datapath: Literal["ptp", "bridge"], dual_stack: bool, ipv6: bool, backend: str
+) -> float:
+    """Make a lab and return how many seconds that took."""
+    if dual_stack and ipv6:
+        raise click.UsageError("--dual-stack is both families, --ipv6 is IPv6 alone: give one of them")
+    families = (4, 6) if dual_stack else (6,) if ipv6 else (4,)
+    lab = topology.topology(name=name, nodes=nodes, pods=pods, datapath=datapath, families=families, backend=backend)
+    began = time.monotonic()
+    with progress() as report:
+        world.up(lab, report)
+    return time.monotonic() - began
+
+
+def _check(name: str) -> Checked:
+    with progress() as report:
+        return check(name, lambda done, of: report("probes", done, of))
+
+
+def _print_check(checked: Checked, name: str, *, as_json: bool) -> None:
+    from podnet.lab import table as shown  # noqa: PLC0415 - its name is taken here
+
+    if as_json:
+        click.echo(json.dumps(shown.document(checked.ends, checked.outcomes, checked.seconds, name), indent=2))
+        return
+
+    def paint(text: str, colour_: str) -> str:
+        effect: dict[str, Any] = {colour_: True} if colour_ in {"bold", "dim"} else {"fg": colour_}
+        return click.style(text, **effect)
+
+    for version in sorted({outcome.probe.version for outcome in checked.outcomes}):
+        say(shown.matrix(checked.ends, checked.outcomes, version, paint) + "\n")
+    ways = shown.through(checked.outcomes, paint)
+    if ways:
+        say(ways)
+    say(click.style(shown.LEGEND, dim=True))
+    for failure in shown.failures(checked.ends, checked.outcomes, name, paint):
+        say(failure)
+    say(shown.summary(checked.outcomes, checked.seconds, paint))
+
+
+def _status(name: str, *, as_json: bool) -> None:
+    import msgspec  # noqa: PLC0415 - only JSON needs it
+
+    found = world.status(name)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    rows = []
+    for node in found:
+        state = "down" if node.daemon is None else "ready" if node.ready else "starting"
+        memory = "" if node.rss_kib is None else f"{node.rss_kib / 1024:.1f} MiB"
+        rows.append((node.name, ", ".join(node.addresses), f"{state} {memory}".rstrip(), node.namespace))
+        rows += [
+            (pod, ", ".join(addresses), "", f"{node.namespace}-{pod.removeprefix(node.name + '-')}")
+            for pod, addresses in node.pods.items()
+        ]
+    say(table(("name", "addresses", "daemon", "network namespace"), rows))
+
+
+def _draw(name: str) -> None:
+    recorded = record.read(name)
+    width = shutil.get_terminal_size((100, 24)).columns
+    say(draw(recorded.topology, recorded.pod_addresses, width))
+
+
+def _enter(lab: topology.Topology, where: str) -> list[str]:
+    """Return the words before a command that is to run at `where`; raise `IOFailure` that names the nearest place."""
+    from podnet.lab.nodes import enter  # noqa: PLC0415 - a node alone needs it
+
+    namespaces = {f"{n.name}-{p}": lab.namespace(n, p) for n in lab.nodes for p in n.pods}
+    namespaces |= {"outside": lab.outside_namespace, "router": lab.lan_namespace}
+    if where in namespaces:
+        return ["ip", "netns", "exec", namespaces[where]]
+    names = [n.name for n in lab.nodes]
+    if where in names:
+        return enter(lab, where)
+    known = [*names, *namespaces]
+    near = nearest(where, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+    raise IOFailure(f"lab {lab.name!r} has no node or pod {where!r}: {hint}")
