@@ -81,7 +81,7 @@ def _judge_head(view: View, file: Executable) -> tuple[str, str]:
 
 def _origin(name: str) -> str:
     if name == "podnet":
-        return ": podnet node install"
+        return ": `podnet node run` installs it"
     if name in _REFERENCE.split():
         return ": it is one of the reference plugins (package containernetworking-plugins)"
     return ""

@@ -23,6 +23,12 @@ _JUDGES: tuple[Callable[[View], tuple[Runtime, list[Finding]]], ...] = (
     crio.judge,
     podman.judge,
 )
+_KEYS = {  # what each calls its configuration folder and its plugins' folder
+    "containerd": ("conf_dir", "bin_dir"),
+    "cri-o": ("network_dir", "plugin_dirs"),
+    "podman": ("network_config_dir", "cni_plugin_dirs"),
+    "kubelet": ("--cni-conf-dir", "--cni-bin-dir"),
+}
 _ENDPOINTS = {"containerd": "containerd", "crio": "cri-o", "dockershim": "docker", "cri-dockerd": "cri-dockerd"}
 
 
@@ -105,7 +111,7 @@ def _choice_findings(runtime: Runtime) -> list[Finding]:
     if runtime.rule == "none":
         return []
     if not runtime.choice.path:
-        remedy = "podnet node install writes 10-podnet.conflist; until then pods get no network"
+        remedy = "`podnet node run` writes 10-podnet.conflist when the node is ready; until then pods get no network"
         return [Finding("error", runtime.conf_dir, f"{runtime.name} has no network: {runtime.choice.why}", remedy)]
     return [
         Finding("error", plugin.path or plugin.name, f"{plugin.name}: {plugin.fault}", plugin.hint)
@@ -121,13 +127,15 @@ def _difference_findings(runtime: Runtime, conf_dir: str, bin_dir: str) -> list[
     findings = []
     if runtime.conf_dir.rstrip("/") != conf_dir.rstrip("/"):
         what = f"{runtime.name} reads {runtime.conf_dir}, podnet writes its configuration to {conf_dir}"
-        remedy = f"podnet node install --cni-conf-dir {runtime.conf_dir}"
+        remedy = f"give {runtime.name} {_KEYS[runtime.name][0]} {conf_dir}, or copy the file when it changes"
         findings.append(Finding("warning", runtime.name, what, remedy))
     if bin_dir.rstrip("/") not in {folder.rstrip("/") for folder in runtime.bin_dirs}:
         what = (
             f"{runtime.name} looks for plugins in {', '.join(runtime.bin_dirs)}, podnet installs its own to {bin_dir}"
         )
-        remedy = f"podnet node install --cni-bin-dir {runtime.bin_dirs[0]}"
+        remedy = (
+            f"give {runtime.name} {_KEYS[runtime.name][1]} {bin_dir}, or ln -s {bin_dir}/podnet {runtime.bin_dirs[0]}"
+        )
         findings.append(Finding("warning", runtime.name, what, remedy))
     if runtime.choice.path and all(plugin.name != "podnet" for plugin in runtime.plugins):
         what = f"{runtime.name} uses {runtime.choice.path} ({runtime.choice.why}), which does not name podnet"
