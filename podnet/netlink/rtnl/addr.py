@@ -30,6 +30,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_SITE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE
 class Addr(RtnlObject, frozen=True, kw_only=True, gc=False):
     """An address of link `index`: `local` is the link's own, `address` the peer's or the same again.
 
+    The kernel tells an IPv6 address without a peer in `address` alone: :attr:`Addr.own` is the link's in any case.
     `flags` are IFA_F_*; `proto` is IFA_PROTO (kernel 5.18), `priority` the metric of its prefix route.
     A dump under NETLINK_GET_STRICT_CHK filters by `family` and `index`.
     """
@@ -72,3 +73,8 @@ class Addr(RtnlObject, frozen=True, kw_only=True, gc=False):
             address=address,
             flags=flags,
         )
+
+    @property
+    def own(self) -> IPAddress | None:
+        """The link's own address."""
+        return self.address if self.local is None else self.local

@@ -206,7 +206,10 @@ class Matchall(Options, frozen=True, kw_only=True, gc=False):
 
 @register(NETLINK_ROUTE, RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER)
 class Filter(TcObject, frozen=True, kw_only=True, gc=False):
-    """A filter of the qdisc or clsact direction `parent`; `info` is priority and protocol (:func:`info`)."""
+    """A filter of the qdisc or clsact direction `parent`; `info` is priority and protocol (:func:`info`).
+
+    A dump gives those of link `ifindex` and `parent`.
+    """
 
     NEW: ClassVar[int] = RTM_NEWTFILTER
     OPTIONS: ClassVar[Mapping[str, type[Options]]] = {"u32": U32, "matchall": Matchall}

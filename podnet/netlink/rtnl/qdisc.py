@@ -102,7 +102,7 @@ class Tbf(Options, frozen=True, kw_only=True, gc=False):
 class Qdisc(TcObject, frozen=True, kw_only=True, gc=False):
     """A qdisc: `parent` TC_H_ROOT replaces the link's default one.
 
-    A dump gives those of `ifindex`, or of all links where it is 0, also without NETLINK_GET_STRICT_CHK.
+    A dump gives those of all links, whatever `ifindex` says: the kernel does not filter them.
     """
 
     NEW: ClassVar[int] = RTM_NEWQDISC

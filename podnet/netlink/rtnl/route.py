@@ -116,10 +116,9 @@ multipath: Kind[tuple[NextHop, ...]] = Kind("multipath", _encode_multipath, _dec
 class Route(RtnlObject, frozen=True, kw_only=True, gc=False):
     """A route: to `dst`/`dst_len` (None: the default route) by `gateway` or `via` and/or the link `oif`.
 
-    A dump under NETLINK_GET_STRICT_CHK filters by `table` (None or 0: all), `protocol`, `type`, `oif` and flags
-    RTM_F_CLONED; scope and tos must be 0.  For that and for a delete by other fields alone use
-    :meth:`Route.matching`, whose defaults match everything.  A delete matches the fields given; protocol,
-    scope and type of 0 (RT_SCOPE_NOWHERE for scope) match any.
+    A dump under NETLINK_GET_STRICT_CHK filters by `table` (None or 0: all; one that does not exist is refused with
+    ENOENT), `protocol`, `type`, `oif` and flags RTM_F_CLONED; scope and tos must be 0: :meth:`Route.matching`, whose
+    defaults match everything.  A delete compares what is given: protocol 0, type 0 and RT_SCOPE_NOWHERE match any.
     """
 
     NEW: ClassVar[int] = RTM_NEWROUTE
