@@ -33,7 +33,7 @@ from podnet.cni.document import (
     stated_version,
 )
 from podnet.cni.names import check_link_name, check_network_name
-from podnet.cni.ranges import IPAddress, IPNetwork, address, limited, network, range_sets
+from podnet.cni.ranges import SINGLE, IPAddress, IPNetwork, NamedSet, address, limited, network, range_sets
 from podnet.cni.versions import HIGHEST, INSTALLED, UNSTATED, VERSIONS, ordinal, select, supported
 from podnet.errors import IncompatibleVersion, InvalidConfiguration, RequestError, UnsupportedField
 from podnet.model import DNS, Network, PodRoute, Range
@@ -213,15 +213,18 @@ def _network(document: Document, name: str, defaults: Network) -> Network:
 
 
 def _ranges(document: Document, ipam: IpamEntry) -> tuple[tuple[Range, ...], ...]:
-    sets: list[list[RangeEntry]] = []
+    sets: list[NamedSet] = []
     if document.runtime_config and document.runtime_config.ip_ranges:
-        sets += document.runtime_config.ip_ranges
+        sets += [
+            (f"runtimeConfig.ipRanges[{i}]", entries) for i, entries in enumerate(document.runtime_config.ip_ranges)
+        ]
     if ipam.subnet is not None:
-        sets.append([RangeEntry(ipam.subnet, ipam.range_start, ipam.range_end, ipam.gateway, ipam.exclude)])
+        single = RangeEntry(ipam.subnet, ipam.range_start, ipam.range_end, ipam.gateway, ipam.exclude)
+        sets.append((SINGLE, [single]))
     elif ipam.range_start or ipam.range_end or ipam.gateway or ipam.exclude:
         raise InvalidConfiguration("ipam has rangeStart, rangeEnd, gateway or exclude, but no subnet: add it")
-    sets += ipam.ranges or ()
-    return range_sets(sets, "ipam.ranges") if sets else ()
+    sets += [(f"ipam.ranges[{i}]", entries) for i, entries in enumerate(ipam.ranges or ())]
+    return range_sets(sets) if sets else ()
 
 
 def _datapath(text: str | None, defaults: Network) -> Datapath:

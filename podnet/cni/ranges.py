@@ -20,6 +20,11 @@ T = TypeVar("T")
 LIMIT = 1000
 """Entries a list may have: far more than anyone means, few enough that a megabyte of them cannot stall a node."""
 
+NamedSet = tuple[str, list[RangeEntry]]
+
+SINGLE = "ipam"
+"""The path of a range whose keys stand in ``ipam`` itself, host-local's older form."""
+
 WIDEST = 8
 """The shortest prefix a pool may have: a wider one holds addresses that can never be pods'."""
 
@@ -55,26 +60,26 @@ def network(text: str, where: str) -> IPNetwork:
     raise InvalidConfiguration(f"{where}: {text} has host bits set: the network's address is {meant}")
 
 
-def range_sets(sets: list[list[RangeEntry]], where: str) -> tuple[tuple[Range, ...], ...]:
-    """Return the range sets under the JSON path `where`.
+def range_sets(sets: list[NamedSet]) -> tuple[tuple[Range, ...], ...]:
+    """Return the range sets, each given with the JSON path it stands under.
 
     Raise InvalidConfiguration for a range that is none, a set of both families, and ranges that overlap.
     """
-    total = sum(map(len, sets))
+    total = sum([len(entries) for _, entries in sets])
     if len(sets) > LIMIT or total > LIMIT:
-        raise InvalidConfiguration(f"{where} has {max(len(sets), total)} ranges: at most {LIMIT} are taken")
-    checked = tuple([_range_set(entries, f"{where}[{index}]") for index, entries in enumerate(sets)])
+        raise InvalidConfiguration(f"ipam.ranges has {max(len(sets), total)} ranges: at most {LIMIT} are taken")
+    checked = tuple([_range_set(where, entries) for where, entries in sets])
     if total > 1:
-        disjoint(checked, where)
+        _disjoint(sets, checked)
     return checked
 
 
-def disjoint(sets: tuple[tuple[Range, ...], ...], where: str) -> None:
+def _disjoint(sets: list[NamedSet], checked: tuple[tuple[Range, ...], ...]) -> None:
     """Raise InvalidConfiguration where two ranges share an address: two pods, or a pod twice, would get it."""
     spans = sorted(
-        (entry.subnet.version, int(entry.first), int(entry.last), f"{where}[{i}][{j}]", entry)
-        for i, ranges in enumerate(sets)
-        for j, entry in enumerate(ranges)
+        (entry.subnet.version, int(entry.first), int(entry.last), _path(where, index), entry)
+        for (where, _), ranges in zip(sets, checked, strict=True)
+        for index, entry in enumerate(ranges)
     )
     for one, other in pairwise(spans):
         (version, _, last, path, entry), (next_version, first, _, next_path, next_entry) = one, other
@@ -84,14 +89,18 @@ def disjoint(sets: tuple[tuple[Range, ...], ...], where: str) -> None:
             )
 
 
+def _path(where: str, index: int) -> str:
+    return where if where == SINGLE else f"{where}[{index}]"
+
+
 def _span(entry: Range) -> str:
     return f"({entry.first} to {entry.last})"
 
 
-def _range_set(entries: list[RangeEntry], where: str) -> tuple[Range, ...]:
+def _range_set(where: str, entries: list[RangeEntry]) -> tuple[Range, ...]:
     if not entries:
         raise InvalidConfiguration(f"{where} is an empty range set: give it a range, or leave it out")
-    ranges = tuple([one_range(entry, f"{where}[{index}]") for index, entry in enumerate(entries)])
+    ranges = tuple([one_range(entry, _path(where, index)) for index, entry in enumerate(entries)])
     if len({entry.subnet.version for entry in ranges}) > 1:
         raise InvalidConfiguration(
             f"{where} mixes IPv4 and IPv6: a pod gets one address of each set, so give each family a set of its own"

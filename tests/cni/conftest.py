@@ -6,9 +6,14 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from podnet.cni import Frame
 from podnet.model import Network, Range
+
+# How long an example takes says how busy the machine is, and nothing of podnet.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from podnet.cni.document import DNSEntry, Document, IpamEntry, RangeEntry, Route
 from podnet.errors import IOFailure, RequestError
 from podnet.model import Network
 
-shared_values = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixtures are constants
+# The fixtures are constants.
+shared_values = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 KEYS = sorted(
     {name for kind in (Document, IpamEntry, RangeEntry, RouteEntry, DNSEntry) for name in kind.__struct_encode_fields__}

@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet.cni.document import RangeEntry
-from podnet.cni.ranges import one_range, range_sets
+from podnet.cni.ranges import NamedSet, one_range, range_sets
 from podnet.errors import InvalidConfiguration
 from podnet.model import Range
+
+
+def named(sets: list[list[RangeEntry]]) -> list[NamedSet]:
+    """Give each set the path it would have under a key ``r``."""
+    return [(f"r[{index}]", entries) for index, entries in enumerate(sets)]
 
 
 def addresses(entry: Range) -> set[str]:
@@ -90,7 +95,7 @@ def test_a_range_that_cannot_be_meant_is_told(entry: RangeEntry, told: str) -> N
 def test_sets_that_cannot_be_meant_are_told(sets: list[list[RangeEntry]], told: str) -> None:
     """Of one family each, and no address in two ranges."""
     with pytest.raises(InvalidConfiguration) as raised:
-        range_sets(sets, "r")
+        range_sets(named(sets))
     assert told in raised.value.msg
 
 
@@ -98,7 +103,7 @@ def test_parts_of_one_subnet_may_be_ranges_of_their_own() -> None:
     """What counts is the addresses, not the subnets."""
     low = RangeEntry("10.1.0.0/24", range_end="10.1.0.99")
     high = RangeEntry("10.1.0.0/24", range_start="10.1.0.100", gateway="10.1.0.1")
-    assert len(range_sets([[low, high], [RangeEntry("fd00::/64")]], "r")) == 2
+    assert len(range_sets(named([[low, high], [RangeEntry("fd00::/64")]]))) == 2
 
 
 OFFSETS = st.none() | st.integers(0, 15)
@@ -141,7 +146,7 @@ def test_overlap_agrees_with_a_model_that_lists_addresses(spans: list[list[tuple
     sets = [[RangeEntry("10.1.0.0/22", f"10.1.0.{a}", f"10.1.0.{b}", "10.1.3.1") for a, b in part] for part in spans]
     flat = [n for part in spans for a, b in part for n in range(a, b + 1)]
     if len(flat) == len(set(flat)):
-        assert len(range_sets(sets, "r")) == len(spans)
+        assert len(range_sets(named(sets))) == len(spans)
     else:
         with pytest.raises(InvalidConfiguration, match="overlap"):
-            range_sets(sets, "r")
+            range_sets(named(sets))
