@@ -63,8 +63,6 @@ class StoredLedger:
         prepared = self._prepared.get(document)
         if prepared is None:
             prepared = self._prepare(network, document)
-        if len(self._latest) >= _REMEMBERED:
-            self._latest.clear()
         self._latest[network.name] = network, prepared
         return prepared
 

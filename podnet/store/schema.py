@@ -124,7 +124,7 @@ def fault(path: Path, error: sqlite3.Error) -> StateError:
             "reboot: every lease is void then, and podnet moves the damaged file aside by itself"
         )
     elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        text = f"{path} cannot be written ({error}): make room on its disk or mend it, then try again"
+        text = f"{path} cannot be read or written ({error}): look whether its disk is full or failing, then try again"
     elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         text = f"{path} cannot be opened ({error}): it must be a file that root may write, in a folder it may write"
     elif code == sqlite3.SQLITE_CONSTRAINT:

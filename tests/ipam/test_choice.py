@@ -23,6 +23,15 @@ fates = st.one_of(
 )
 
 
+held = st.builds(Holder, st.just("container c (eth0)"), st.booleans())
+young = st.floats(NOW - 30, NOW)
+# Anything; crowded, nothing untouched; and all of it held or released just now, where quarantine decides.
+eighteen = st.one_of(
+    *(st.lists(fate, min_size=18, max_size=18) for fate in (fates, st.one_of(held, young, st.just(NOW - 70)), young)),
+    st.lists(st.one_of(held, young), min_size=18, max_size=18),
+)
+
+
 def pools_from(make_range: Callable[..., Range], *subnets: str) -> list[Pool]:
     """Return the pools of whole subnets."""
     return [pool_of(make_range(subnet)) for subnet in subnets]
@@ -39,7 +48,7 @@ def known_of(pools: list[Pool], drawn: list[Any]) -> dict[IPAddress, Any]:
 
 
 @settings(deadline=None)
-@given(drawn=st.lists(fates, min_size=18, max_size=18))
+@given(drawn=eighteen)
 def test_the_longest_free_address_is_given(
     drawn: list[Any], make_range: Callable[..., Range], dict_ledger: LedgerMaker
 ) -> None:
@@ -94,6 +103,17 @@ def test_a_later_range_without_rest_is_preferred_to_an_earlier_one_at_rest(
     pools = pools_from(make_range, "10.0.0.0/30", "10.0.1.0/30")
     resting = {ip_address("10.0.0.2"): Free(int(ip_address("10.0.0.2")), NOW - 1)}
     assert choose(pools, dict_ledger(resting), now=NOW, quarantine=60).address == int(ip_address("10.0.1.2"))
+
+
+def test_where_everything_rests_the_longest_released_of_any_range_is_given(
+    make_range: Callable[..., Range], dict_ledger: LedgerMaker
+) -> None:
+    """Rather than an error, and whichever range it is in."""
+    pools = pools_from(make_range, "10.0.0.0/30", "10.0.1.0/30", "10.0.2.0/30")
+    released = {"10.0.0.2": NOW - 2, "10.0.1.2": NOW - 3, "10.0.2.2": NOW - 1}
+    resting = {ip_address(a): Free(int(ip_address(a)), at) for a, at in released.items()}
+    choice = choose(pools, dict_ledger(resting), now=NOW, quarantine=60)
+    assert (choice.address, choice.untouched) == (int(ip_address("10.0.1.2")), False)
 
 
 def test_exhaustion_tells_range_numbers_and_remedy(make_range: Callable[..., Range], dict_ledger: LedgerMaker) -> None:

@@ -78,7 +78,7 @@ def test_any_document_is_a_network_or_a_state_error(network: Network, data: st.D
     """Cut short, a key lost, a value of another type, or anything at all: never another exception."""
     fields = msgspec.json.decode(encode_network(network))
     key = data.draw(st.sampled_from(sorted(fields)))
-    other = data.draw(st.sampled_from([None, 1, "x", [], ["x"], [[1]], [[{}]], [{}], {}]))
+    other: object = data.draw(st.sampled_from([None, 1, "x", [], ["x"], [[1]], [[{}]], [{}], {}]))
     documents = [
         msgspec.json.encode({k: v for k, v in fields.items() if k != key}),
         msgspec.json.encode(fields | {key: other}),
@@ -93,7 +93,7 @@ def test_any_document_is_a_network_or_a_state_error(network: Network, data: st.D
 def test_a_network_that_lost_its_end_is_told() -> None:
     """With the reason and, for the log, the document."""
     document = encode_network(Network(name="podnet"))[:30]
-    with pytest.raises(StateError, match="a stored network is damaged: .*truncated") as error:
+    with pytest.raises(StateError, match=r"a stored network is damaged: .*truncated") as error:
         decode_network(document)
     assert error.value.details == repr(document)
 

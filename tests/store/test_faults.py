@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from podnet.errors import StateError
-from podnet.model import Attachment, Lease, Network, link_name
+from podnet.model import Attachment, Lease, Network, PodAddress, link_name
 from podnet.store import Store
-from podnet.store.codec import address_key
+from podnet.store.codec import address_key, encode_addresses
 
 Add = Callable[..., Lease]
 NetworkOf = Callable[..., Network]
@@ -86,6 +87,37 @@ def test_an_address_that_a_stranger_took_out_of_the_book_is_not_lost_silently(
     assert store.live() == [lease]
 
 
+def test_an_untouched_address_with_a_forged_history_stays_in_one_span(
+    store: Store, stranger: sqlite3.Connection, add: Add, network_of: NetworkOf
+) -> None:
+    """Forgetting such a history does not list the address twice."""
+    add(store, 1, network_of("10.1.0.0/24"))
+    spans = "SELECT first, last FROM untouched ORDER BY first"
+    before = stranger.execute(spans).fetchall()
+    hold(stranger, "10.1.0.9")
+    blob = encode_addresses([PodAddress(ip_address("10.1.0.9"), 24, ip_address("10.1.0.1"))])
+    stranger.execute("UPDATE lease SET addresses = ?, cut = 1.0, closed = 1.0 WHERE id = 99", (blob,))
+    stranger.execute("UPDATE address SET released = 1.0 WHERE lease = 99")
+    assert store.tend(1e9) == 1
+    assert stranger.execute(spans).fetchall() == before
+
+
+def test_an_operation_that_cannot_be_meant_dooms_its_batch(store: Store, add: Add, network_of: NetworkOf) -> None:
+    """Even where its exception is caught: it may have come in the midst of a lease."""
+
+    def batch() -> None:
+        with store.transaction():
+            add(store, 1, network_of("10.1.0.0/24"))
+            with suppress(AttributeError):
+                store.reserve(gone.attachment, None, (), None, "", 1.0)  # type: ignore[arg-type] # on purpose
+
+    gone = add(store, 5, network_of("10.1.0.0/24"))
+    store.close([gone], 1.0)
+    with pytest.raises(AttributeError):
+        batch()
+    assert store.live() == []
+
+
 def test_a_link_name_that_a_stranger_took_is_passed_over(
     store: Store, stranger: sqlite3.Connection, add: Add, network_of: NetworkOf, attachment_of: AttachmentOf
 ) -> None:
@@ -127,7 +159,7 @@ def test_a_database_that_cannot_grow_is_told_and_goes_on_later(store: Store, add
             for number in range(2, 200):
                 add(store, number, network)
 
-    with pytest.raises(StateError, match=r"cannot be written .*make room"):
+    with pytest.raises(StateError, match=r"cannot be read or written .*disk is full"):
         fill_up()
     assert store.live() == [kept]
     store._connection.execute(f"PRAGMA max_page_count = {2**30}").fetchone()

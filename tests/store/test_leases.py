@@ -1,13 +1,13 @@
 """A lease's life: reserved, cut, closed; what is taken meanwhile, and what is answered."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from podnet.errors import AddressUnavailable, InterfaceExists, InvalidConfiguration, StateError, TryAgainLater
-from podnet.model import Attachment, Lease, NamespaceId, Network, PodAddress, link_name
+from podnet.model import Attachment, Lease, NamespaceId, Network, PodAddress, Range, link_name
 from podnet.store import Store
 
 Add = Callable[..., Lease]
@@ -233,6 +233,30 @@ def test_a_requested_address_is_given_though_it_rests(store: Store, add: Add, ne
         add(store, 2, network, 1001.0, "10.1.0.200")
     store.close([lease], 1002.0)
     assert add(store, 2, network, 1002.0, "10.1.0.200").addresses == lease.addresses
+
+
+def test_an_address_that_is_excluded_since_is_not_given_again(store: Store, add: Add) -> None:
+    """A changed configuration is heeded, though the address heads the queue of its subnet."""
+    subnet = ip_network("10.1.0.0/29")
+    plain = Range(subnet, subnet[1], subnet[-1], subnet[1])
+    leases = [add(store, n, Network(name="podnet", ranges=((plain,),))) for n in range(5)]
+    for turn, lease in enumerate(leases):
+        store.close([lease], 2000.0 + turn)
+    less = Range(subnet, subnet[1], subnet[-1], subnet[1], (ip_network("10.1.0.2/31"),))
+    network = Network(name="podnet", ranges=((less,),))
+    assert add(store, 9, network, 3000.0).addresses == leases[2].addresses
+
+
+def test_of_overlapping_subnets_the_longest_free_is_given(store: Store, add: Add, network_of: NetworkOf) -> None:
+    """Whichever of them it was released under."""
+    narrow, wide = network_of("10.1.0.0/29", name="narrow"), network_of("10.1.0.0/28", name="wide")
+    leases = [add(store, n, narrow) for n in range(5)]
+    leases += [add(store, 10 + n, wide) for n in range(8)]
+    order = [leases[i] for i in (7, 1, 12, 0, 3, 9)]
+    for turn, lease in enumerate(order):
+        store.close([lease], 2000.0 + turn)
+    given = [add(store, 50 + n, wide, 3000.0) for n in range(6)]
+    assert [x.addresses[0].address for x in given] == [x.addresses[0].address for x in order]
 
 
 def test_link_names_run_out_with_a_clear_error(store: Store, add: Add, network_of: NetworkOf) -> None:

@@ -35,7 +35,7 @@ NETWORKS = (
     Network(name="one", ranges=SETS, quarantine=60),
     Network(name="two", ranges=((whole("10.0.2.0/29"),),), quarantine=5, datapath="bridge"),
 )
-ATTACHMENTS = [Attachment(n.name, f"{c:02x}" * 32, "eth0") for n in NETWORKS for c in range(9)]
+ATTACHMENTS = [Attachment(n.name, f"{c:02x}" * 32, "eth0") for n in NETWORKS for c in range(11)]
 ANYWHERE: Sequence[IPAddress] = [
     address for n in NETWORKS for s in n.ranges for r in s for address in ip_network(f"{r.subnet}")
 ]
@@ -162,6 +162,16 @@ class LivesOfLeases(RuleBasedStateMachine):
         if lease is not None:
             self.store.undo(lease, self.now)
             self.free(self.live.pop(attachment), self.now)
+
+    @rule(several=st.lists(st.sampled_from(ATTACHMENTS), max_size=9), seconds=st.sampled_from([0.0, 1.0]))
+    def churn(self, several: list[Attachment], seconds: float) -> None:
+        """Short jobs: each is added and removed before the next, so that everything free comes to rest."""
+        for attachment in several:
+            lease = self.reserve(attachment, None)
+            if lease is not None:
+                self.now += seconds
+                assert self.store.close([lease], self.now) == 1
+                self.free(self.live.pop(attachment), self.now)
 
     @rule(several=st.lists(st.sampled_from(ATTACHMENTS), max_size=6), keep=st.booleans())
     def add_together(self, several: list[Attachment], *, keep: bool) -> None:

@@ -1,5 +1,6 @@
 """Opening the database: its place and modes, one writer, and files that are not what they should be."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -12,9 +13,9 @@ import pytest
 
 from podnet.errors import StateError
 from podnet.model import Lease, Network
-from podnet.store import Reader, Store, WriterLock
+from podnet.store import Reader, Store, WriterLock, schema
 from podnet.store.lock import holder, lock_path
-from podnet.store.schema import VERSION
+from podnet.store.schema import MIGRATIONS, VERSION
 
 Add = Callable[..., Lease]
 NetworkOf = Callable[..., Network]
@@ -90,6 +91,66 @@ def test_a_lock_whose_holder_is_unknown_says_so(path: Path) -> None:
     lock.release()
     lock.release()
     assert holder(path.with_name("none.db")) is None
+
+
+def test_a_file_system_without_locks_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems refuse flock(2)."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path.parent.mkdir()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StateError, match=r"cannot be locked: No locks available; put it on a local disk"):
+        WriterLock.acquire(path)
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a version or none of it; the next opening begins where this one did."""
+    good = MIGRATIONS
+    broken = (*good, ("CREATE TABLE half (x)", "CREATE TABLE boot (twice)"))
+    Store.open(path, "boot-1", 1.0).close_database()
+    monkeypatch.setattr("podnet.store.schema.MIGRATIONS", broken)
+    monkeypatch.setattr("podnet.store.schema.VERSION", len(broken))
+    with pytest.raises(StateError, match="table boot already exists"):
+        Store.open(path, "boot-1", 1.0)
+    monkeypatch.setattr("podnet.store.schema.MIGRATIONS", (*good, ("CREATE TABLE whole (x)",)))
+    with Store.open(path, "boot-1", 1.0) as store:
+        tables = {name for (name,) in store._connection.execute("SELECT name FROM sqlite_schema")}
+        assert "whole" in tables
+        assert "half" not in tables
+        assert store._connection.execute("PRAGMA user_version").fetchone() == (len(broken),)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (sqlite3.SQLITE_BUSY, "is locked by another program"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, "is locked by another program"),
+        (sqlite3.SQLITE_CORRUPT, "is damaged"),
+        (sqlite3.SQLITE_FULL, "whether its disk is full"),
+        (sqlite3.SQLITE_IOERR_WRITE, "whether its disk is full"),
+        (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "cannot be opened"),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, "was changed by another program"),
+        (sqlite3.SQLITE_MISUSE, "does not do what podnet asks"),
+    ],
+)
+def test_every_kind_of_fault_names_the_file_and_a_remedy(path: Path, code: int, told: str) -> None:
+    """By SQLite's primary result code, whatever the extended one."""
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    fault = schema.fault(path, error)
+    assert str(path) in fault.msg
+    assert "what SQLite says" in fault.msg or code & 0xFF == sqlite3.SQLITE_BUSY
+    assert told in fault.msg
+
+
+def test_a_path_that_is_no_file_is_told_to_readers(path: Path) -> None:
+    """A folder by that name."""
+    path.mkdir(parents=True)
+    with pytest.raises(StateError, match=r"cannot be read or written"):
+        Reader.read(path)
 
 
 def test_a_newer_database_is_left_alone(path: Path) -> None:
