@@ -194,13 +194,13 @@ def _plain(value: bytes) -> Any:
 def failure(error: Exception, stdin: bytes) -> RequestError:
     """Return what a caller is told of a failed decode: first of all, whether `stdin` is JSON."""
     if not stdin.strip():
-        return DecodingFailure("standard input is empty: the runtime must send the network configuration, as JSON")
+        return DecodingFailure("the network configuration is empty: a runtime sends it, as JSON, on standard input")
     try:
         whole = msgspec.json.decode(stdin)
     except msgspec.ValidationError:  # JSON, but for a number that no float can hold
         whole = None
     except RecursionError:
-        return DecodingFailure("standard input: JSON nested too deeply: a network configuration has a few levels")
+        return DecodingFailure("the network configuration is nested too deeply: it has a few levels")
     except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
         return _malformed(malformed, stdin)
     unknown = _UNKNOWN.fullmatch(str(error))
@@ -237,7 +237,7 @@ def _malformed(error: Exception, stdin: bytes) -> RequestError:
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return DecodingFailure(
-        f"standard input is not JSON: {what}, at line {line}, column {column} (offset {offset})",
+        f"the network configuration is not JSON: {what}, at line {line}, column {column} (offset {offset})",
         f"near {stdin[max(0, offset - 20) : offset + 20].decode('utf-8', 'replace')!r}",
     )
 

@@ -53,16 +53,16 @@ ENVIRONMENT: list[tuple[dict[str, Any], str]] = [
 ]
 
 STDIN: list[tuple[bytes, int, str]] = [
-    (b"", 6, "standard input is empty"),
-    (b" \n", 6, "standard input is empty"),
+    (b"", 6, "the network configuration is empty"),
+    (b" \n", 6, "the network configuration is empty"),
     (b"{", 6, "line 1, column 2 (offset 1)"),
     (b'{\n  "name": "net",\n  "mtu": 15OO\n}', 6, "line 3, column 12 (offset 30)"),
     (b'{"hairpin": tru}', 6, "line 1, column 13 (offset 12)"),
-    (b'{"mtu": NaN}', 6, "standard input is not JSON"),
+    (b'{"mtu": NaN}', 6, "the network configuration is not JSON"),
     ('{"name": "ää", x}'.encode(), 6, "line 1, column 16 (offset 17)"),
     (b'{"name": "\xff"}', 6, "not UTF-8, at line 1, column 11 (offset 10)"),
     (b'{"name": "net"} {}', 6, "line 1, column 17"),
-    (b'{"mtu": "x", "nonsense": 1, oops}', 6, "standard input is not JSON"),
+    (b'{"mtu": "x", "nonsense": 1, oops}', 6, "the network configuration is not JSON"),
     (b"[" * 100_000, 6, "nested too deeply"),
     (b"[]", 7, "expected object, got array"),
     (b"null", 7, "expected object, got null"),
