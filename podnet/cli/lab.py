@@ -19,6 +19,7 @@ from podnet.lab import record, topology, world
 from podnet.lab.check import Checked, check
 from podnet.lab.drawing import draw
 
+FAILURES = 12  # as many as fit on a screen
 F = TypeVar("F", bound=Callable[..., Any])
 
 _name = click.option("--name", default="lab", show_default=True, help="Which lab; several can be up at once.")
@@ -64,11 +65,12 @@ def up(name: str, as_json: bool, **shape: Any) -> None:
 
 @command.command(name="check")
 @_name
+@click.option("--all", "every", is_flag=True, help=f"Print every failure, not the first {FAILURES} alone.")
 @_json
-def check_(name: str, as_json: bool) -> None:
+def check_(name: str, every: bool, as_json: bool) -> None:
     """Probe every pod, node and the outside against all others; exit status 1 where a probe fails."""
     checked = _check(name)
-    _print_check(checked, name, as_json=as_json)
+    _print_check(checked, name, as_json=as_json, most=None if every else FAILURES)
     sys.exit(0 if checked.ok else 1)
 
 
@@ -109,6 +111,7 @@ def add_node(name: str, pods: int, as_json: bool) -> None:
 def exec_(name: str, where: str, words: tuple[str, ...]) -> None:
     """Run CMD (a shell, if none is given) as if on a node (n1), in a pod (n1-red), on the router or the outside."""
     lab = record.read(name).topology
+    words = words[1:] if words[:1] == ("--",) else words
     argv = [*_enter(lab, where), *(words or (os.environ.get("SHELL", "/bin/sh"),))]
     own = Path(sys.executable).parent
     if (own / "podnet").exists():  # this podnet, also where it is in a virtual environment
@@ -179,7 +182,7 @@ def _check(name: str) -> Checked:
         return check(name, lambda done, of: report("probes", done, of))
 
 
-def _print_check(checked: Checked, name: str, *, as_json: bool) -> None:
+def _print_check(checked: Checked, name: str, *, as_json: bool, most: int | None = FAILURES) -> None:
     from podnet.lab import table as shown  # noqa: PLC0415 - its name is taken here
 
     if as_json:
@@ -196,7 +199,7 @@ def _print_check(checked: Checked, name: str, *, as_json: bool) -> None:
     if ways:
         say(ways)
     say(click.style(shown.LEGEND, dim=True))
-    for failure in shown.failures(checked.ends, checked.outcomes, name, paint):
+    for failure in shown.failures(checked.ends, checked.outcomes, name, paint, most):
         say(failure)
     say(shown.summary(checked.outcomes, checked.seconds, paint))
 

@@ -46,7 +46,9 @@ def matrix(ends: Sequence[Endpoint], outcomes: Iterable[Outcome], version: int, 
     first = max(map(len, (f"IPv{version}", *names)))
     lines = [paint(f"IPv{version}".ljust(first), "bold") + "  " + "  ".join(map(str.ljust, names, widths))]
     for name, row in zip(names, rows, strict=True):
-        shown = [paint(text.ljust(width), _colour(text)) for text, width in zip(row, widths, strict=True)]
+        shown = [
+            paint(text, _colour(text)) + " " * (width - len(text)) for text, width in zip(row, widths, strict=True)
+        ]
         lines.append(f"{name.ljust(first)}  {'  '.join(shown)}")
     return "\n".join(line.rstrip() for line in lines)
 
@@ -83,19 +85,26 @@ def wanted(probe: Probe) -> str:
     return words + seen
 
 
-def failures(ends: Sequence[Endpoint], outcomes: Iterable[Outcome], lab: str, paint: Paint = plain) -> Iterator[str]:
-    """Yield, for each failed probe: who, whom, which; what was expected, what was found, and what to look at."""
-    for outcome in outcomes:
-        if not outcome.ok:
-            probe = outcome.probe
-            way = "" if probe.through is Through.DIRECT else f" ({probe.through} by {probe.to})"
-            head = f"{BAD} {probe.source} → {probe.target}{way}, IPv{probe.version}, {probe.kind}"
-            yield "\n".join([
-                paint(head, "red"),
-                f"    expected  {wanted(probe)}",
-                f"    found     {outcome.found}",
-                f"    look at   {look_at(probe, ends, lab)}",
-            ])  # fmt: skip
+def failures(
+    ends: Sequence[Endpoint], outcomes: Iterable[Outcome], lab: str, paint: Paint = plain, most: int | None = None
+) -> Iterator[str]:
+    """Yield, for each failed probe: who, whom, which; what was expected, what was found, and what to look at.
+
+    After `most` of them (None: all), a line says how many more there are.
+    """
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    for outcome in failed[:most]:
+        probe = outcome.probe
+        way = "" if probe.through is Through.DIRECT else f" ({probe.through} by {probe.to})"
+        head = f"{BAD} {probe.source} → {probe.target}{way}, IPv{probe.version}, {probe.kind}"
+        yield "\n".join([
+            paint(head, "red"),
+            f"    expected  {wanted(probe)}",
+            f"    found     {outcome.found}",
+            f"    look at   {look_at(probe, ends, lab)}",
+        ])  # fmt: skip
+    if most is not None and len(failed) > most:
+        yield f"… and {len(failed) - most} more: --all prints each, --json too"
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float, paint: Paint = plain) -> str:

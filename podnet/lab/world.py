@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from podnet.errors import IOFailure
+from podnet.errors import IOFailure, PodnetError
 from podnet.lab import machine, namespaces, nodes, pods, record, wiring
 from podnet.lab.topology import LabNode, Topology, node_list, node_settings
 
@@ -43,8 +43,11 @@ def up(lab: Topology, report: Report = quietly) -> record.Record:
         record.write_whole(place / "etc-podnet/nodes.yaml", node_list(lab).encode())
         _make_namespaces((lab.lan_namespace, lab.outside_namespace), report)
         return _populate(lab, lab.nodes, {}, report, wiring.wire)
-    except BaseException:
-        down(lab.name)
+    except BaseException as error:
+        try:
+            down(lab.name)
+        except PodnetError as second:
+            error.add_note(f"and what had been made could not be taken away: {second}")
         raise
 
 
