@@ -14,16 +14,21 @@ inside the kernel, without a dump; entries that are offloaded to a flowtable sta
 such a message for one with an incomplete tuple and answer EINVAL, so nothing is lost by mistake; there, dump by the
 same filter (5.8 and later) and delete what comes one by one.  Several attributes of one filter must all match, so the
 four places in which an address may stand need four messages: :func:`forget`.
+
+Not so for IPv6.  ctnetlink_filter_match_tuple() tests IPv6 addresses the wrong way round, from 5.8 to 6.18 at least: a
+filter matches every entry that does *not* have the address.  There the family is dumped and what is found deleted by
+its tuple: :func:`forget_among`.
 """
 
-from ipaddress import IPv6Address
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 from typing import Any, ClassVar
 
 import msgspec
 
 from podnet.netlink.attributes import Field, IPAddress, Layout, be16, be32, be64, ip, nested, u8, u32
-from podnet.netlink.message import NETLINK_NETFILTER, NLM_F_DUMP, Message, Request, register
+from podnet.netlink.message import NETLINK_NETFILTER, NLM_F_DUMP, Envelope, Message, Request, register
 
 NFNL_SUBSYS_CTNETLINK = 1
 IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 0x100, 0x101, 0x102  # subsystem << 8 | message
@@ -176,26 +181,44 @@ class Conntrack(Message, frozen=True, kw_only=True, gc=False):
         return Request(IPCTNL_MSG_CT_GET, NLM_F_DUMP, self.encode())
 
 
-def involving(address: IPAddress) -> tuple[Conntrack, ...]:
+def involving(address: IPv4Address) -> tuple[Conntrack, ...]:
     """Return the four filters that together match every entry in which `address` stands.
 
     In this order: original source, original destination, reply source (a service's endpoint behind DNAT) and reply
-    destination (what a source was translated to).
+    destination (what a source was translated to).  Raise `ValueError` for an IPv6 address (see above).
     """
-    family = NFPROTO_IPV4 if address.version == 4 else NFPROTO_IPV6  # noqa: PLR2004 - IPv4
+    if len(address.packed) != 4:  # noqa: PLR2004 - IPv4
+        raise ValueError(f"{address}: the kernel's conntrack filter takes IPv6 addresses for their opposite")
     src, dst = Tuple.of(src=address), Tuple.of(dst=address)
     by_src, by_dst = CTA_FILTER_F_CTA_IP_SRC, CTA_FILTER_F_CTA_IP_DST
     return (
-        Conntrack(family=family, orig=src, filter=Filter(orig_flags=by_src)),
-        Conntrack(family=family, orig=dst, filter=Filter(orig_flags=by_dst)),
-        Conntrack(family=family, reply=src, filter=Filter(reply_flags=by_src)),
-        Conntrack(family=family, reply=dst, filter=Filter(reply_flags=by_dst)),
+        Conntrack(family=NFPROTO_IPV4, orig=src, filter=Filter(orig_flags=by_src)),
+        Conntrack(family=NFPROTO_IPV4, orig=dst, filter=Filter(orig_flags=by_dst)),
+        Conntrack(family=NFPROTO_IPV4, reply=src, filter=Filter(reply_flags=by_src)),
+        Conntrack(family=NFPROTO_IPV4, reply=dst, filter=Filter(reply_flags=by_dst)),
     )
 
 
-def forget(address: IPAddress) -> tuple[Request, ...]:
+def forget(address: IPv4Address) -> tuple[Request, ...]:
     """Return the requests that make the kernel forget every connection of `address`, of either direction, NAT or not.
 
     Each walks the kernel's table once.  That none was there is no error.
     """
     return tuple(entry.delete() for entry in involving(address))
+
+
+def forget_among(replies: Iterable[Envelope], address: IPAddress) -> tuple[Request, ...]:
+    """Return the requests that delete those of the dumped entries `replies` in which `address` stands.
+
+    One that ended meanwhile is refused with ENOENT; its id keeps a newer one of the same tuple from being taken.  Raise
+    `DecodeError`.
+    """
+    requests = []
+    for reply in replies:
+        if address.packed not in reply.payload:  # some hundred times cheaper than decoding
+            continue
+        entry = Conntrack.decode(reply.payload, only=("orig", "reply", "id", "zone"))
+        ends = [end for way in (entry.orig, entry.reply) if way is not None for end in (way.src, way.dst)]
+        if address in ends:
+            requests.append(Conntrack(family=entry.family, orig=entry.orig, id=entry.id, zone=entry.zone).delete())
+    return tuple(requests)
