@@ -83,7 +83,7 @@ class Element(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
         """Return the messages.
 
         ``add`` of an element that is there is no error, ``create`` is refused with EEXIST; ``delete`` of one that is
-        not there is refused with ENOENT, ``destroy`` (kernel 6.3) is not.
+        not there is refused with ENOENT, ``destroy`` (kernel 6.3) is not, unless set or table are not there.
         """
         return elements((self,), verb)
 

@@ -94,7 +94,7 @@ class Set(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False, kw
             key_type=concatenated(self.key),
             key_length=length(self.key),
             data_type=None if not self.data else VERDICT_NUMBER if self.verdicts else concatenated(self.data),
-            data_length=None if not self.data else length(self.data),
+            data_length=None if not self.data else 0 if self.verdicts else length(self.data),
             description=self._description(),
             id=id,
             timeout=self.default_timeout or None,

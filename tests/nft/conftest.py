@@ -4,16 +4,19 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from struct import pack
 from typing import Any, TypeVar
 
 import pytest
 
+from podnet.netlink.attributes import NLA_F_NESTED
 from podnet.netlink.message import NETLINK_NETFILTER, Message, Request
 from podnet.netlink.transaction import Transaction
 from podnet.nft import Content, Table, batch, content, dump
@@ -81,10 +84,29 @@ class Namespace:
         assert done.returncode == 0, f"{script}\n{done.stderr}"
         return done.stdout
 
+    def sent_by_nft(self, command: str) -> list[Request]:
+        """Run `command`; return the changes of its batch, which ``--debug=mnl`` prints in rows of four bytes each."""
+        requests: list[Request] = []
+        printed = self.nft("--debug=mnl", "-f", "-", script=command)
+        for line in re.sub("\x1b[^m]*m", "", printed).splitlines():
+            row, _, label = line.partition("\t")
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            if label.startswith("|  type | flags"):
+                requests.append(Request(int(cells[0]), 0, b""))
+            elif label.startswith(("|len", "|      data", "|  extra")):
+                more = bytes.fromhex(cells[0]) if len(cells) == 1 else _attribute_header(*cells)
+                requests[-1] = requests[-1]._replace(payload=requests[-1].payload + more)
+        begin = [r.type for r in requests].index(wire.NFNL_MSG_BATCH_BEGIN)
+        return requests[begin + 1 : -1]
+
     def ruleset(self) -> list[Any]:
         """Return nft's own JSON listing, less the kernel's numbering."""
         listed: list[Any] = json.loads(self.nft("-j", "list", "ruleset"))["nftables"]
         return [_without_handles(item) for item in listed if "metainfo" not in item]
+
+
+def _attribute_header(length: str, flags: str, number: str) -> bytes:
+    return pack("=HH", int(length), int(number) | (NLA_F_NESTED if "N" in flags else 0))
 
 
 def _without_handles(item: Any) -> Any:

@@ -166,7 +166,7 @@ def test_an_owned_table_refuses_strangers_and_outlives_its_owner(namespace: "Nam
 @pytest.mark.live
 def test_create_refuses_what_is_there(namespace: "Namespace") -> None:
     """``create`` is ``add`` with EXCL: EEXIST for each object that is there."""
-    objects: tuple[Object, ...] = (TABLE, PODS, CHAIN, POD)
+    objects = (TABLE, PODS, CHAIN, POD)
     assert namespace.apply(r for o in objects for r in o.requests("create")) == []
     for thing in objects:
         assert namespace.apply(thing.requests("create")) == [(0, EEXIST)]
