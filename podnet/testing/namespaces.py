@@ -1,0 +1,131 @@
+"""Namespaces to test in: a node's with an uplink, pods' beside it, and the kernel's state as `ip` and `nft` tell it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from podnet.kernel import Kernel
+from podnet.kernel.namespace import OWN, entered, identity, open_namespace
+
+
+class PodNamespace(NamedTuple):
+    """A pod's namespace as the kernel's port wants it."""
+
+    descriptor: int
+    path: str
+    id: Any
+
+
+class NodeNamespace:
+    """A node's namespace with an uplink, the kernel opened in it, and pods' namespaces that it knows by name."""
+
+    def __init__(self, name: str, stack: ExitStack) -> None:
+        """Make the namespace `name`; `stack` ends it."""
+        self.name = name
+        self._stack = stack
+        make_namespace(name, stack)
+        self.sh(
+            "ip link set lo up; ip link add up0 address 02:00:00:00:00:0a type veth peer name far0 address "
+            "02:00:00:00:00:0b; ip link set up0 addrgenmode none up; ip link set far0 addrgenmode none up; "
+            "ip addr add 10.99.0.11/24 dev up0; ip addr add fd99::11/64 dev up0 nodad"
+        )
+        self._descriptor = open_namespace(name)
+        home = open_namespace(OWN)
+        self._home = home
+        with self.inside():
+            self.kernel = Kernel()
+        stack.callback(self.kernel.close)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be in the node's namespace."""
+        with entered(self._descriptor, self._home):
+            yield
+
+    def pod(self, name: str) -> PodNamespace:
+        """Make a pod's namespace called `name`."""
+        make_namespace(name, self._stack)
+        descriptor = open_namespace(name)
+        return PodNamespace(descriptor, name, identity(descriptor))
+
+    def sh(self, script: str) -> str:
+        """Run `script` with sh in the node's namespace; return what it prints."""
+        done = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{self.name}", "sh", "-e"],
+            input=script,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{script}\n{done.stderr}")
+        return done.stdout
+
+    def state(self) -> dict[str, Any]:
+        """Return the kernel's state of this namespace as `ip` and `nft` tell it."""
+        return state_of(self.name)
+
+
+def make_namespace(name: str, stack: ExitStack) -> None:
+    """Make a namespace of ip-netns(8) that `stack` ends."""
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    stack.callback(subprocess.run, ["ip", "netns", "del", name], check=True)
+
+
+DRAWN = {"ifindex", "link_index", "link_netnsid", "handle", "root_id", "stats", "stats64", "expires", "link"}
+"""What differs between two runs of the same: numbers that the kernel or podnet draws."""
+
+
+def state_of(namespace: str) -> dict[str, Any]:
+    """Return what `ip`, `bridge` and `nft` list in `namespace`, and its sysctls, less what is drawn.
+
+    Carriers are left out too, and what follows from them: the kernel tells of them later (linkwatch).
+    """
+
+    def listed(command: str) -> Any:
+        argv = ["nsenter", f"--net=/run/netns/{namespace}", *command.split()]
+        out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+        return _plain(json.loads(out or "[]"))
+
+    state = {
+        "links": sorted(listed("ip -j -d link"), key=lambda link: str(link["ifname"])),
+        "addresses": sorted(listed("ip -j addr"), key=lambda link: str(link["ifname"])),
+        "routes": [
+            sorted((r for r in listed(f"ip -j {v} route show table all") if r["dst"] != "ff00::/8"), key=str)
+            for v in ("-4", "-6")
+        ],
+        "neighbours": sorted(listed("ip -j neigh show nud permanent"), key=str),
+        "fdb": sorted(
+            (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e), key=str
+        ),
+        "ruleset": [o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o],
+        "sysctls": sysctls(namespace),
+    }
+    return {what: without_carrier(found) for what, found in state.items()}
+
+
+def without_carrier(state: Any) -> Any:
+    """Return `state` without what follows from a bridge having had a port: its carrier, told in several places."""
+    if isinstance(state, dict):
+        return {k: without_carrier(v) for k, v in state.items() if k != "operstate"}
+    if isinstance(state, list):
+        return [without_carrier(v) for v in state if v not in ("NO-CARRIER", "LOWER_UP", "linkdown")]
+    return state
+
+
+def sysctls(namespace: str) -> str:
+    """Return the sysctls that plans speak of, all links."""
+    names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode"
+    find = " -o ".join(f"-name {name}" for name in names.split())
+    command = f"find /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf '(' {find} ')' -exec grep -H . '{{}}' + | sort"
+    argv = ["nsenter", f"--net=/run/netns/{namespace}", "sh", "-c", command]
+    return subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` without the keys that hold drawn numbers and timers."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if k not in DRAWN and not k.endswith("_timer")}
+    return [_plain(v) for v in value] if isinstance(value, list) else value

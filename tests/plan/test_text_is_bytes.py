@@ -1,0 +1,99 @@
+"""What `explain` prints and what `kernel.apply` sends are one plan in two languages: the kernel ends in one state."""
+
+from contextlib import ExitStack
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from podnet import datapath, mesh
+from podnet.model import Network, Node
+from podnet.plan import Plan, diff, inverse, script
+from podnet.testing.namespaces import NodeNamespace, state_of
+from podnet.testing.values import FACTS, ROUTES, a_lease, a_network
+
+pytestmark = pytest.mark.live
+
+NETWORKS = st.builds(
+    a_network,
+    datapath=st.sampled_from(["ptp", "bridge"]),
+    versions=st.sampled_from([(4,), (6,), (4, 6)]),
+    mtu=st.sampled_from([0, 1400]),
+    masquerade=st.booleans(),
+    hairpin=st.booleans(),
+    routes=st.sampled_from([(), ROUTES]),
+)
+PEERS = (
+    Node("n1", FACTS.addresses, ()),
+    Node("n2", (FACTS.addresses[0] + 1, FACTS.addresses[1] + 1), a_network(versions=(4, 6)).subnets),
+)
+
+
+def plans(network: Network, pods: int) -> tuple[Plan, list[Plan]]:
+    """Return the node's plan and those of `pods` pods."""
+    leases = [a_lease(network, f"pod{number}", number + 2) for number in range(pods)]
+    return datapath.node_plan([network], FACTS), [datapath.attach(network, FACTS, lease) for lease in leases]
+
+
+@given(network=NETWORKS, pods=st.integers(1, 3))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_script_and_the_messages_of_a_plan_make_the_same_state(network: Network, pods: int) -> None:
+    """`sh` run on what explain prints leaves node and pods as kernel.apply of the same plan does."""
+    node_plan, pod_plans = plans(network, pods)
+    with ExitStack() as stack:
+        told, sent = (NodeNamespace(f"plan-{uuid4().hex[:8]}", stack) for _ in range(2))
+        with sent.inside():
+            sent.kernel.apply(node_plan)
+        told.sh(script(node_plan))
+        for number, plan in enumerate(pod_plans):
+            ours, theirs = sent.pod(f"{sent.name}-{number}"), told.pod(f"{told.name}-{number}")
+            with sent.inside():
+                sent.kernel.apply(plan, ours)
+            told.sh(script(plan, theirs.path))
+            assert state_of(ours.path) == state_of(theirs.path)
+        assert sent.state() == told.state()
+
+
+@given(network=NETWORKS)
+@settings(max_examples=6, deadline=None)
+def test_what_was_applied_is_observed_as_desired(network: Network) -> None:
+    """After apply, the diff of observed and desired is empty, for the node and for the pod."""
+    node_plan, (pod_plan,) = plans(network, 1)
+    with ExitStack() as stack:
+        node = NodeNamespace(f"plan-{uuid4().hex[:8]}", stack)
+        pod = node.pod(f"{node.name}-p")
+        with node.inside():
+            node.kernel.apply(node_plan)
+            node.kernel.apply(pod_plan, pod)
+            assert diff(node.kernel.observe(node_plan), node_plan) == Plan()
+            assert diff(node.kernel.observe(pod_plan, pod), pod_plan) == Plan()
+
+
+@given(network=NETWORKS)
+@settings(max_examples=6, deadline=None)
+def test_the_inverse_of_an_attachment_leaves_what_was_before(network: Network) -> None:
+    """Applying a pod's plan and then its inverse leaves the node's state as it was, another pod's part untouched."""
+    node_plan, (bystander, pod_plan) = plans(network, 2)
+    with ExitStack() as stack:
+        node = NodeNamespace(f"plan-{uuid4().hex[:8]}", stack)
+        pod = node.pod(f"{node.name}-p")
+        with node.inside():
+            node.kernel.apply(node_plan)
+            node.kernel.apply(bystander, node.pod(f"{node.name}-b"))
+            before = node.state()
+            node.kernel.apply(pod_plan, pod)
+            assert node.state() != before
+            node.kernel.dismantle(inverse(pod_plan))
+        assert node.state() == before
+
+
+def test_routes_to_other_nodes_are_the_same_in_text_and_bytes(stack: ExitStack, unique: str) -> None:
+    """Direct routes applied and printed lead to one routing table."""
+    plan = mesh.direct(PEERS, FACTS)
+    told, sent = NodeNamespace(f"{unique}-a", stack), NodeNamespace(f"{unique}-b", stack)
+    with sent.inside():
+        sent.kernel.apply(plan)
+    told.sh(script(plan))
+    assert sent.state() == told.state()
+    assert len(plan.steps) == 2
