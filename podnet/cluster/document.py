@@ -5,7 +5,6 @@ composed first: its nodes know their lines, and a key given twice is an error.
 """
 
 import re
-from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 
@@ -130,6 +129,8 @@ def read_text(path: str) -> str:
 
 def _nearest(key: str, shape: type[msgspec.Struct], path: str) -> str:
     """Return the remedy for an unknown `key` of the part at `path` of a `shape`."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
     known = _keys(shape, path)
     near = get_close_matches(key, known, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

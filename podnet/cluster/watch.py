@@ -9,24 +9,16 @@ is read again, and its bytes decide.
 import os
 from collections.abc import Sequence
 
-from inotify_simple import INotify, flags
-
 from podnet.cluster.document import IPNetwork
 from podnet.cluster.nodes import parse_nodes
 from podnet.errors import DecodingFailure, IOFailure, NodeNotReady, PodnetError
 from podnet.model import Node
 
-_EVENTS = (
-    flags.CLOSE_WRITE
-    | flags.CREATE
-    | flags.DELETE
-    | flags.MOVED_FROM
-    | flags.MOVED_TO
-    | flags.ATTRIB
-    | flags.DELETE_SELF
-    | flags.MOVE_SELF
-    | flags.ONLYDIR
-)
+# linux/inotify.h.  What changes a folder's names or a file's bytes or mode, and what ends the watch of a folder.
+_CLOSE_WRITE, _ATTRIB, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x8, 0x4, 0x40, 0x80, 0x100, 0x200
+_DELETE_SELF, _MOVE_SELF, _IGNORED, _ONLYDIR = 0x400, 0x800, 0x8000, 0x1000000
+_ENDS = _DELETE_SELF | _MOVE_SELF | _IGNORED
+_EVENTS = _CLOSE_WRITE | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 
 
 class NodesWatch:
@@ -38,6 +30,8 @@ class NodesWatch:
 
     def __init__(self, path: str, cluster_cidrs: Sequence[IPNetwork] = ()) -> None:
         """Begin to watch, and read once; a bad file is no exception but an `error`, since it can become good."""
+        from inotify_simple import INotify  # noqa: PLC0415 - 13 ms (ctypes) that a one-shot does not need
+
         self.path = os.path.abspath(path)  # noqa: PTH100 - pathlib's import takes longer
         self.nodes: tuple[Node, ...] = ()
         self.error: PodnetError | None = None
@@ -58,7 +52,7 @@ class NodesWatch:
         happened = False
         while events := self._inotify.read(timeout=0):
             happened = True
-            gone = {event.wd for event in events if event.mask & (flags.MOVE_SELF | flags.IGNORED | flags.DELETE_SELF)}
+            gone = {event.wd for event in events if event.mask & _ENDS}
             self._forget(gone)
             self._watch_folders()  # before reading: what changes after that makes the next event
         if happened:
