@@ -31,6 +31,7 @@ _BINDS = {
     "run-podnet": Path("/run/podnet"),
 }
 _PATIENCE = 30.0
+_LONGEST = 900
 
 
 class BenchError(Exception):
@@ -47,9 +48,13 @@ class Tools(NamedTuple):
 
 def command(*argv: str | Path, text: str = "") -> str:
     """Run a command with `text` on its standard input; return its standard output. Raises BenchError."""
-    done = subprocess.run([str(a) for a in argv], input=text, capture_output=True, text=True, check=False)
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=_LONGEST)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(words)}: did not end within {_LONGEST} s") from None
     if done.returncode != 0:
-        raise BenchError(f"{' '.join(str(a) for a in argv)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
+        raise BenchError(f"{' '.join(words)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
 
 

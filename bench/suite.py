@@ -28,12 +28,12 @@ class Extent(NamedTuple):
     cases: tuple[tuple[int, int, int], ...]
     starts: int
     path_rounds: int
-    path_seconds: float
+    path_seconds: int
     profiled: int
 
 
-FULL = Extent(((64, 1, 7), (64, 8, 7), (500, 1, 3), (500, 8, 3)), 15, 10, 2.0, 400)
-QUICK = Extent(((16, 1, 2), (16, 8, 2)), 3, 2, 0.5, 50)
+FULL = Extent(((64, 1, 7), (64, 8, 7), (500, 1, 3), (500, 8, 3)), 15, 10, 2, 400)
+QUICK = Extent(((16, 1, 2), (16, 8, 2)), 3, 2, 1, 50)
 
 
 class Outcome(NamedTuple):
