@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from podnet.cni import versions
+
 Invoke = Callable[..., subprocess.CompletedProcess[bytes]]
 Decode = Callable[[bytes], Any]
-
-VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
 
 
 def error(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
@@ -53,11 +53,14 @@ def test_a_verb_that_needs_the_daemon_is_to_be_asked_again(command: str, absence
 
 
 def test_version_needs_no_daemon(absence: str, invoke: Invoke) -> None:
-    """VERSION lists every version of the specification that podnet speaks."""
+    """VERSION lists the versions of the specification that the daemon speaks, and no other."""
     done = invoke("VERSION")
     assert absence
     assert done.returncode == 0
-    assert json.loads(done.stdout) == {"cniVersion": "1.1.0", "supportedVersions": VERSIONS}
+    assert json.loads(done.stdout) == {
+        "cniVersion": versions.HIGHEST,
+        "supportedVersions": list(versions.VERSIONS),
+    }
 
 
 def test_status_without_daemon(absence: str, invoke: Invoke) -> None:
