@@ -74,7 +74,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         fields = dict(cls.ABSENT)
         fields.update(zip(cls.HEADER_FIELDS, cls.HEADER_STRUCT.unpack_from(payload), strict=True))
         try:
-            fields.update(cls.LAYOUT.fields_of(payload[size:], only))
+            fields.update(cls.LAYOUT.fields_of(payload, only, size))
             return cls(**fields)
         except DecodeError as error:
             raise DecodeError(f"{cls.__name__}: {error}") from error

@@ -166,7 +166,8 @@ class Golden(NamedTuple):
 
 _VETH = "ip link add e0 index 50 address 02:00:00:00:00:01 type veth peer name p0 index 51 address 02:00:00:00:00:02"
 _QUIET = "ip link set e0 addrgenmode none; ip link set p0 addrgenmode none"
-_UP = f"{_VETH}; {_QUIET}; ip link set e0 up; ip link set p0 up"
+_CARRIER = "timeout 10 sh -c 'until ip -o link show e0 | grep -q \"state UP\"; do :; done'"
+_UP = f"{_VETH}; {_QUIET}; ip link set e0 up; ip link set p0 up; {_CARRIER}"
 _NET = f"{_UP}; ip addr add 10.0.0.1/24 dev e0; ip addr add fd00::1/64 dev e0 nodad"
 _BRIDGE = "ip link add br0 index 60 address 02:00:00:00:00:60 type bridge"
 _VXLAN = "ip link add vx0 index 61 address 02:00:00:00:00:61 type vxlan id 42 dstport 4789 local 10.0.0.1 nolearning"

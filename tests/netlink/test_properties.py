@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podnet.errors import DecodeError
@@ -27,6 +27,9 @@ from podnet.netlink.transaction import NLMSG_DONE, NLMSG_ERROR, Transaction
 
 CLASSES = sorted({c for c in MESSAGES.values() if c.__module__.startswith("podnet.netlink.")}, key=lambda c: c.__name__)
 every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
+
+# Time is no claim here, and the widest class has thirty fields.
+unhurried = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 Strategy = st.SearchStrategy[Any]
 
@@ -156,6 +159,7 @@ def messages(cls: type[Message]) -> Strategy:
 
 
 @every_class
+@unhurried
 @given(data=st.data())
 def test_what_is_encoded_decodes_to_itself(cls: type[Message], data: st.DataObject) -> None:
     """Encoding then decoding a message of any registered class gives the same value."""
@@ -164,6 +168,7 @@ def test_what_is_encoded_decodes_to_itself(cls: type[Message], data: st.DataObje
 
 
 @every_class
+@unhurried
 @given(data=st.data())
 def test_any_subset_of_fields_decodes_alone(cls: type[Message], data: st.DataObject) -> None:
     """Decoding only some fields gives these as the whole decoding does, and leaves the others at their defaults."""
@@ -176,6 +181,7 @@ def test_any_subset_of_fields_decodes_alone(cls: type[Message], data: st.DataObj
 
 
 @every_class
+@unhurried
 @given(data=st.data())
 def test_any_bytes_decode_or_raise_decode_error(cls: type[Message], data: st.DataObject) -> None:
     """Random bytes, and valid messages with a byte changed, a tail cut or junk appended, never raise anything else."""
@@ -195,6 +201,7 @@ def test_any_bytes_decode_or_raise_decode_error(cls: type[Message], data: st.Dat
 
 
 @every_class
+@unhurried
 @given(data=st.data())
 def test_random_attributes_decode_or_raise_decode_error(cls: type[Message], data: st.DataObject) -> None:
     """Well-formed lists of the class's own attribute numbers with random payloads decode or raise DecodeError."""
@@ -205,6 +212,7 @@ def test_random_attributes_decode_or_raise_decode_error(cls: type[Message], data
         cls.decode(b"\0" * cls.HEADER_STRUCT.size + b"".join(parts))
 
 
+@unhurried
 @given(st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40))), st.binary(max_size=3))
 def test_attributes_are_walked_as_written(pairs: list[tuple[int, bytes]], junk: bytes) -> None:
     """The walker finds each attribute as it was written; a tail too short for a header is padding."""
@@ -212,6 +220,7 @@ def test_attributes_are_walked_as_written(pairs: list[tuple[int, bytes]], junk: 
     assert list(attributes(data + junk)) == pairs
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_any_bytes_walk_or_raise_decode_error(data: bytes) -> None:
     """The attribute walker, the envelope walker and a transaction take any bytes, or raise DecodeError."""
@@ -222,6 +231,7 @@ def test_any_bytes_walk_or_raise_decode_error(data: bytes) -> None:
         Transaction([Request(16, 0, b"")], 1).feed(data)
 
 
+@unhurried
 @given(st.sampled_from([NLMSG_ERROR, NLMSG_DONE]), unsigned(16), st.binary(max_size=120))
 def test_any_answer_is_taken_or_raises_decode_error(number: int, flags: int, payload: bytes) -> None:
     """An error or done message with any flags and payload is taken in, or raises DecodeError."""
@@ -241,6 +251,7 @@ def test_deep_nesting_does_not_exhaust_the_stack() -> None:
     assert decoded.linkinfo == LinkInfo("veth", Veth(peer=Link()))
 
 
+@unhurried
 @given(st.lists(unsigned(32)))
 def test_lists_decode_to_themselves(values: list[int]) -> None:
     """A listed attribute holds equal elements in order."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podnet.netlink.message import NETLINK_ROUTE, Request
@@ -33,6 +33,7 @@ def test_a_tick_is_the_kernels() -> None:
     assert denominator * 1000 // numerator == PSCHED_TICK_NS
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**40), st.integers(1, 2**31), st.floats(0, 1))
 def test_shaping_holds_or_is_refused(rate: int, burst: int, latency: float) -> None:
     """The options keep rate and burst exactly and room for the latency, or the numbers are refused."""

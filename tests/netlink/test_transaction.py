@@ -4,7 +4,7 @@ from itertools import pairwise
 from struct import pack
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podnet.errors import DecodeError
@@ -201,6 +201,7 @@ def test_a_reply_of_an_unknown_type_is_named() -> None:
 DATAGRAM = answer(0, 17, attribute(1, b"taken\0")) + reply(16, 1, Link(index=4).encode()) + answer(2)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3))
 def test_trailing_padding_changes_nothing(junk: bytes) -> None:
     """Less than a header after the last message is padding."""
@@ -209,6 +210,7 @@ def test_trailing_padding_changes_nothing(junk: bytes) -> None:
     assert (transaction.done, transaction.failures[0].extack, len(transaction.replies)) == (True, "taken", 1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, len(DATAGRAM) - 1))
 def test_a_cut_datagram_is_never_a_finished_transaction(end: int) -> None:
     """A datagram cut anywhere raises DecodeError or leaves the transaction waiting."""
@@ -220,6 +222,7 @@ def test_a_cut_datagram_is_never_a_finished_transaction(end: int) -> None:
     assert not transaction.done
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 400), max_size=30), st.integers(1, 1000))
 def test_chunks_keep_order_and_limit(sizes: list[int], limit: int) -> None:
     """Chunks joined are the requests; none but a single request is over the limit; none could take one more."""

@@ -135,7 +135,7 @@ class Link(RtnlObject, frozen=True, kw_only=True, gc=False):
         family, kind, index, flags, change = _HEADER.unpack_from(payload)
         layout = _BRIDGE_LAYOUT if family == AF_BRIDGE else cls.LAYOUT
         try:
-            found = layout.fields_of(payload[_HEADER.size :], only)
+            found = layout.fields_of(payload, only, _HEADER.size)
             return cls(family=family, type=kind, index=index, flags=flags, change=change, **found)
         except DecodeError as error:
             raise DecodeError(f"Link: {error}") from error
@@ -170,7 +170,7 @@ def _decode_peer(payload: bytes) -> Link:
     if len(payload) < _HEADER.size:
         raise DecodeError(f"{len(payload)} bytes, header needs {_HEADER.size}")
     fields = dict(zip(_HEADER_FIELDS, _HEADER.unpack_from(payload), strict=True))
-    return Link(**fields, **_PEER_LAYOUT.fields_of(payload[_HEADER.size :]))
+    return Link(**fields, **_PEER_LAYOUT.fields_of(payload, offset=_HEADER.size))
 
 
 peer: Kind[Link] = Kind("peer", _encode_peer, _decode_peer, nested=True)

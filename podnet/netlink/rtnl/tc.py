@@ -52,7 +52,7 @@ class TcObject(RtnlObject, frozen=True, kw_only=True, gc=False):
             raise DecodeError(f"{cls.__name__}: {len(payload)} bytes, header needs {size}")
         fields = dict(zip(cls.HEADER_FIELDS, cls.HEADER_STRUCT.unpack_from(payload), strict=True))
         try:
-            fields.update(cls.LAYOUT.fields_of(payload[size:], (*only, "kind") if "options" in only else only))
+            fields.update(cls.LAYOUT.fields_of(payload, (*only, "kind") if "options" in only else only, size))
             if "options" in fields:
                 fields["options"] = decode_options(cls.OPTIONS, fields.get("kind"), fields["options"])
         except DecodeError as error:
