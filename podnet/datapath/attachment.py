@@ -11,7 +11,7 @@ from podnet.datapath.hardware import GATEWAY_MAC, bridge_mac, link_local, pod_ma
 from podnet.datapath.ruleset import PTP_GATEWAY4, PTP_GATEWAY6, pod_elements
 from podnet.model import Lease, Network, NodeFacts, PodAddress
 from podnet.model.network import IPAddress, IPNetwork
-from podnet.plan import GROUP_DOOMED, GROUP_PODS, PROTOCOL, Address, Fdb, Link, Neighbour, Plan, Route, Step, Sysctl
+from podnet.plan import GROUP_DOOMED, GROUP_PODS, PROTOCOL, Address, Link, Neighbour, Plan, Route, Step, Sysctl
 
 IPV4, IPV6 = 4, 6
 DEFAULTS = {IPV4: ip_network("0.0.0.0/0"), IPV6: ip_network("::/0")}
@@ -33,18 +33,11 @@ def cut(network: Network, lease: Lease) -> Plan:
 
     With the host end down no packet passes in either direction, and the kernel drops its routes and neighbours.
     """
-    bridged = network.datapath == "bridge"
-    interface = network.bridge if bridged else lease.link
+    interface = network.bridge if network.datapath == "bridge" else lease.link
     elements = [s._replace(verb="delete") for s in pod_elements(network, lease, interface)]
-    neighbours = [
-        Step(Neighbour(at="node", dev=network.bridge, address=a.address, mac=pod_mac(lease)), "DEL", "delete")
-        for a in lease.addresses
-        if bridged
-    ]
     doomed = Link(at="node", name=lease.link, group=GROUP_DOOMED, up=False)
     return Plan.of(
         elements,
-        neighbours,
         [Step(doomed, "DEL: no packet passes a link that is down; the doomed group is deleted as one", "set")],
     )
 
@@ -71,37 +64,34 @@ def host_mac(network: Network, lease: Lease) -> str:
 
 def _ptp(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
     yield Step(_host_end(network, facts, lease), "datapath ptp: a veth pair, one end in the pod")
-    mac = pod_mac(lease)
-    for leased in lease.addresses:
-        address = leased.address
-        yield Step(
-            Route(
-                at="node",
-                dst=ip_network(address),
-                dev=lease.link,
-                src=facts.address(address.version),
-                protocol=PROTOCOL,
-            ),
-            f"datapath ptp: {address} is behind {lease.link}",
-        )
-        yield Step(
-            Neighbour(at="node", dev=lease.link, address=address, mac=mac),
-            "datapath ptp: the only neighbour on the link, so nothing has to be asked",
-        )
+    yield from _to_the_pod(facts, lease)
 
 
 def _bridge(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
-    host = _host_end(network, facts, lease, master=network.bridge)
-    yield Step(host, f"datapath bridge: a veth pair, one end in the pod, the other a port of {network.bridge}")
-    mac = pod_mac(lease)
     yield Step(
-        Fdb(at="node", dev=lease.link, mac=mac),
-        f"datapath bridge: {mac} is behind this port; unknown destinations would be flooded to all ports",
+        _host_end(network, facts, lease, master=network.bridge),
+        f"datapath bridge: a veth pair, one end in the pod, the other a port of {network.bridge}, isolated from others",
     )
+    yield from _to_the_pod(facts, lease)
+
+
+def _to_the_pod(facts: NodeFacts, lease: Lease) -> Iterator[Step]:
+    """Yield a route to each address by the host's end itself, also where that is a bridge's port.
+
+    Through the bridge it would be one link in and out: the node would tell pods of a shorter way that isolation
+    closes (ICMP redirect), and br_netfilter, where it is on, would forward a DNATed packet from port to port.
+    """
+    mac = pod_mac(lease)
     for leased in lease.addresses:
+        address = leased.address
+        source = facts.address(address.version)
         yield Step(
-            Neighbour(at="node", dev=network.bridge, address=leased.address, mac=mac),
-            "datapath bridge: the node knows the pod's MAC, so nothing has to be asked",
+            Route(at="node", dst=ip_network(address), dev=lease.link, src=source, protocol=PROTOCOL),
+            f"{address} is behind {lease.link}",
+        )
+        yield Step(
+            Neighbour(at="node", dev=lease.link, address=address, mac=mac),
+            "the only neighbour on the link, so nothing has to be asked",
         )
 
 

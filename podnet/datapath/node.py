@@ -23,10 +23,9 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
     return Plan.of(
         *(_bridge(network, facts) for network in bridges.values()),
         _forwarding(versions, facts),
-        _redirects(bridges) if bridges else (),
         skeleton(versions),
         network_elements(networks),
-        *(_unreachable(network) for network in networks if network.datapath == "ptp"),
+        *(_unreachable(network) for network in networks),
     )
 
 
@@ -50,11 +49,20 @@ def _bridge(network: Network, facts: NodeFacts) -> Iterator[Step]:
             Sysctl(at="node", name=f"net/ipv6/conf/{network.bridge}/disable_ipv6", value="0"),
             f"network {network.name} has an IPv6 subnet",
         )
-    for pool in gateways:
+    if IPV4 in network.families:
         yield Step(
-            Address(at="node", dev=network.bridge, address=pool.gateway, prefixlen=pool.subnet.prefixlen),
-            f"datapath bridge: the gateway of {pool.subnet}",
+            Sysctl(at="node", name=f"net/ipv4/conf/{network.bridge}/rp_filter", value="2"),
+            f"pods' packets come by {network.bridge}, those to them leave by their ports: strict rp_filter would drop",
         )
+    for pool in gateways:
+        address = Address(
+            at="node",
+            dev=network.bridge,
+            address=pool.gateway,
+            prefixlen=pool.subnet.prefixlen,
+            prefix_route=False,
+        )
+        yield Step(address, f"datapath bridge: the gateway of {pool.subnet}; each pod has a route of its own")
 
 
 def _gateways(network: Network) -> list[Range]:
@@ -73,14 +81,6 @@ def _forwarding(versions: Sequence[int], facts: NodeFacts) -> Iterator[Step]:
             )
         yield Step(
             Sysctl(at="node", name="net/ipv6/conf/all/forwarding", value="1"), "the node routes its pods' IPv6 packets"
-        )
-
-
-def _redirects(bridges: Sequence[str] | dict[str, Network]) -> Iterator[Step]:
-    for name in ("all", *bridges):
-        yield Step(
-            Sysctl(at="node", name=f"net/ipv4/conf/{name}/send_redirects", value="0"),
-            "pods of one bridge reach each other by the node: they must not be told of a shorter way that is closed",
         )
 
 

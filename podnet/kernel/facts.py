@@ -28,7 +28,8 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
     """Observe the node `name` in the calling thread's namespace.
 
     The uplink is `uplink` where that is given, else the link that has one of `addresses`, else that of the default
-    route; without any the node stands alone.  Of `addresses` those count that the machine has.  Raise `NodeNotReady` for an uplink that is not there.
+    route; without any the node stands alone. Of `addresses` those count that the machine has. Raise `NodeNotReady`
+    for an uplink that is not there.
     """
     route = NetlinkSocket(NETLINK_ROUTE)
     try:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.message import Message, Request
-from podnet.netlink.rtnl import AF_BRIDGE, Addr, Neigh
+from podnet.netlink.rtnl import Addr, Neigh
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
@@ -23,7 +23,6 @@ from podnet.plan import (
     GROUP_PODS,
     PROTOCOL,
     Address,
-    Fdb,
     Link,
     Neighbour,
     Object,
@@ -63,8 +62,6 @@ class Observer:
                 found += self._neighbours(Neigh(by_ifindex=index), by_index, at)
             if Route in kinds:
                 found += self._routes(RouteMessage.matching(oif=index, table=RT_TABLE_MAIN), by_index, at)
-            if Fdb in kinds and message.master:
-                found += self._forwarding(Neigh(family=AF_BRIDGE, ifindex=index), by_index, at)
         if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
             own = self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), by_index, at)
             found += [route for route in own if isinstance(route, Route) and route.type == "unreachable"]
@@ -84,7 +81,6 @@ class Observer:
         own_names = {m.index: m.ifname or "" for m in own}
         found: list[Object] = [decode.link(message, names, "node") for message in own]
         found += self._neighbours(Neigh(), own_names, "node")
-        found += self._forwarding(Neigh(family=AF_BRIDGE), own_names, "node")
         found += self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), names, "node")
         for table in OWN_TABLES:
             found += self._table(table)
@@ -112,10 +108,6 @@ class Observer:
     def _neighbours(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
         messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
         return [found for m in messages if (found := decode.neighbour(m, names, at)) is not None]
-
-    def _forwarding(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
-        messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
-        return [found for m in messages if (found := decode.fdb(m, names, at)) is not None]
 
     # nftables
 
@@ -161,7 +153,7 @@ def _links_of(thing: Object) -> Iterable[str]:
     """Return the names of the links that `thing` speaks of."""
     if isinstance(thing, Link):
         return (thing.name, thing.master) if thing.master else (thing.name,)
-    if isinstance(thing, Address | Neighbour | Fdb):
+    if isinstance(thing, Address | Neighbour):
         return (thing.dev,)
     if isinstance(thing, Route):
         return (thing.dev,) if thing.dev else ()

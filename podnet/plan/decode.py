@@ -13,9 +13,9 @@ from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.addr import IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.link import IFF_UP
-from podnet.netlink.rtnl.neigh import NUD_NOARP, NUD_PERMANENT
+from podnet.netlink.rtnl.neigh import NUD_PERMANENT
 from podnet.netlink.rtnl.route import RTN_UNICAST, RTN_UNREACHABLE, RTNH_F_ONLINK
-from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Route
+from podnet.plan.objects import Address, Link, Neighbour, Place, Route
 
 Names = Mapping[int, str]
 """Links' names by ifindex, in one namespace."""
@@ -83,10 +83,3 @@ def neighbour(message: Neigh, names: Names, at: Place) -> Neighbour | None:
     if not message.state & NUD_PERMANENT or message.dst is None or message.ifindex not in names:
         return None
     return Neighbour(at=at, dev=names[message.ifindex], address=message.dst, mac=message.lladdr or "")
-
-
-def fdb(message: Neigh, names: Names, at: Place) -> Fdb | None:
-    """Return the static forwarding entry that `message` shows, or None for a learned one or a port's own address."""
-    if message.state != NUD_NOARP or message.master is None or message.ifindex not in names or not message.lladdr:
-        return None
-    return Fdb(at=at, dev=names[message.ifindex], mac=message.lladdr)

@@ -18,7 +18,6 @@ from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.link import IFF_UP
-from podnet.netlink.rtnl.neigh import NTF_MASTER, NUD_NOARP
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
     RT_SCOPE_UNIVERSE,
@@ -27,7 +26,7 @@ from podnet.netlink.rtnl.route import (
     RTN_UNREACHABLE,
     RTNH_F_ONLINK,
 )
-from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Route, Sysctl
+from podnet.plan.objects import Address, Link, Neighbour, Place, Route, Sysctl
 from podnet.plan.plan import Plan, Verb, peers_made
 
 IPV4 = 4
@@ -184,17 +183,6 @@ def _neighbour(entry: Neighbour, verb: Verb, context: _Context) -> list[Request]
     return [_said(Neigh.permanent(entry.address, entry.mac, context.indexes[entry.at, entry.dev]), verb)]
 
 
-def _fdb(entry: Fdb, verb: Verb, context: _Context) -> list[Request]:
-    message = Neigh(
-        family=AF_BRIDGE,
-        ifindex=context.indexes[entry.at, entry.dev],
-        state=NUD_NOARP,
-        flags=NTF_MASTER,
-        lladdr=entry.mac,
-    )
-    return [_said(message, verb)]
-
-
 def _said(message: Addr | RouteMessage | Neigh, verb: Verb) -> Request:
     if verb == "add":
         return message.add()
@@ -218,6 +206,5 @@ _ENCODERS: dict[type, tuple[Channel, Encoder]] = {
     Address: ("route", _address),
     Route: ("route", _route),
     Neighbour: ("route", _neighbour),
-    Fdb: ("route", _fdb),
     Sysctl: ("sysctl", _sysctl),
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from shlex import quote
 from typing import Any, NamedTuple
 
-from podnet.plan.objects import PROTOCOL_BOOT, Address, Fdb, Link, Neighbour, Place, Route, Sysctl
+from podnet.plan.objects import PROTOCOL_BOOT, Address, Link, Neighbour, Place, Route, Sysctl
 from podnet.plan.plan import Plan, Step, Verb, peers_made
 
 NAMED_NAMESPACES = "/run/netns/"
@@ -183,14 +183,6 @@ def _neighbour(entry: Neighbour, verb: Verb, speaker: Speaker, _links: Links) ->
         yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {entry.dev} nud permanent"
 
 
-def _fdb(entry: Fdb, verb: Verb, _speaker: Speaker, _links: Links) -> Iterator[str]:
-    if verb == "delete":
-        yield f"bridge fdb del {entry.mac} dev {entry.dev} master"
-    else:
-        words = {"add": "add", "set": "replace"}[verb]
-        yield f"bridge fdb {words} {entry.mac} dev {entry.dev} master static"
-
-
 def _sysctl(sysctl: Sysctl, _verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
     yield f"{speaker.inside(sysctl.at)}sysctl -qw {quote(f'{sysctl.name}={sysctl.value}')}"
 
@@ -204,6 +196,5 @@ _SPOKEN: dict[type, Callable[[Any, Verb, Speaker, Links], Iterator[str]]] = {
     Address: _address,
     Route: _route,
     Neighbour: _neighbour,
-    Fdb: _fdb,
     Sysctl: _sysctl,
 }

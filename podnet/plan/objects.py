@@ -110,19 +110,6 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return ("neighbour", self.at, self.dev, self.address)
 
 
-class Fdb(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A bridge's static forwarding entry: `mac` is behind port `dev` (bridge(8), ``fdb add … master static``)."""
-
-    at: Place
-    dev: str
-    mac: str
-
-    @property
-    def key(self) -> Key:
-        """One entry per MAC and port."""
-        return ("fdb", self.at, self.dev, self.mac)
-
-
 class Sysctl(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A file below /proc/sys: `name` with slashes (link names may contain dots), `value` as it reads back."""
 
