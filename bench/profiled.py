@@ -1,6 +1,7 @@
 """Where the time goes: what starting a process costs, and the daemon's own functions per ADD."""
 
 import pstats
+import re
 from pathlib import Path
 
 from bench.node import Node, Pods, Tools
@@ -39,7 +40,7 @@ def profile(folder: Path, adds: int, tools: Tools) -> Profile:
             loaded.daemon.end()
     functions: dict[str, tuple[float, float, float]] = {}
     for (file, line, name), (_, calls, own, cumulative, _) in _entries(dump).items():
-        where = f"{_short(file)}:{line} {name}" if line else name
+        where = f"{_short(file)}:{line} {name}" if line else re.sub(r" at 0x[0-9a-f]+", "", name)
         before = functions.get(where, (0.0, 0.0, 0.0))
         functions[where] = (before[0] + calls, before[1] + own, before[2] + cumulative)
     return adds, functions

@@ -142,7 +142,8 @@ def measure_profile(bench: Bench) -> Outcome:
         "starts_ms": {name: statistics.median(took) / 1e6 for name, took in starts},
         "functions": [cost._asdict() for cost in costs],
     }
-    return Outcome([tables.processes_table(starts), tables.profile_table(costs, adds)], [], data)
+    found = [tables.processes_table(starts), tables.rooms_table(costs, adds), tables.profile_table(costs, adds)]
+    return Outcome(found, [], data)
 
 
 MEASURES: dict[str, Callable[[Bench], Outcome]] = {

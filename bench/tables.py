@@ -105,6 +105,34 @@ def processes_table(costs: Iterable[tuple[str, Sequence[int]]]) -> Table:
     return Table("Starting a process", ("program", "p50 ms", "p99"), rows, note)
 
 
+_ROOMS = {
+    "_socket": "the kernel: sockets",
+    "socket.": "the kernel: sockets",
+    "posix": "the kernel: files",
+    "sqlite3": "SQLite",
+}
+
+
+def room_of(function: str) -> str:
+    """Return to which part of the daemon a function belongs: a room, the kernel, SQLite, or Python itself."""
+    if function.startswith("podnet/"):
+        return "podnet." + function.split("/")[1].partition(":")[0].removesuffix(".py")
+    return next((room for mark, room in _ROOMS.items() if mark in function), "Python's own functions")
+
+
+def rooms_table(costs: Iterable[Cost], pods: int) -> Table:
+    """Sum the functions' own time per ADD by room, the dearest first."""
+    sums: dict[str, float] = {}
+    for cost in costs:
+        room = room_of(cost.function)
+        sums[room] = sums.get(room, 0.0) + cost.own
+    whole = sum(sums.values()) or 1.0
+    ordered = sorted(sums.items(), key=lambda item: item[1], reverse=True)
+    rows = tuple((room, number(own), f"{own / whole:.0%}") for room, own in ordered)
+    note = f"Own time of all functions under cProfile, {pods} ADDs; `podnet.kernel` calls setns(2) itself."
+    return Table("Where the daemon's time goes, by room", ("room", "us/ADD", "part"), rows, note)
+
+
 def profile_table(costs: Sequence[Cost], pods: int, rows: int = 30) -> Table:
     """List the functions of the daemon that take the most time of their own per ADD."""
     dearest = sorted(costs, key=lambda cost: cost.own, reverse=True)[:rows]
@@ -113,7 +141,12 @@ def profile_table(costs: Sequence[Cost], pods: int, rows: int = 30) -> Table:
         f"cProfile over {pods} ADDs, one at a time, the daemon's start taken off; the profiler makes Python's own "
         "share look larger than it is. Waiting for requests is not shown."
     )
-    return Table("Where the daemon's time goes", ("function", "calls/ADD", "own us/ADD", "with callees"), cells, note)
+    return Table(
+        "Where the daemon's time goes, by function",
+        ("function", "calls/ADD", "own us/ADD", "with callees"),
+        cells,
+        note,
+    )
 
 
 def verb_aims(all_figures: Sequence[Figures]) -> list[Aim]:
