@@ -16,7 +16,7 @@ import msgspec
 
 from podnet.errors import IOFailure, PodnetError
 from podnet.lab import machine, namespaces, nodes, pods, record, wiring
-from podnet.lab.topology import LabNode, Topology, node_list, node_settings
+from podnet.lab.topology import LabNode, Topology, node_list, node_settings, valid_name
 
 Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 PATIENCE = 2.0  # seconds that processes get to end by themselves
@@ -97,7 +97,7 @@ def _make_namespaces(names: Sequence[str], report: Report) -> None:
 def down(name: str, report: Report = quietly) -> bool:
     """Take away everything of lab `name`; return whether there was anything."""
     _refuse_without_root()
-    if not (name.isascii() and name.isalnum()):
+    if not valid_name(name):
         return False  # no lab has such a name, and it must not become part of a path
     place = record.folder(name)
     names = namespaces.named(_prefix(name))

@@ -46,7 +46,7 @@ def test_lost_too_big_news_is_found(machine: "Machine") -> None:
     machine.podnet("lab", "up", "--nodes", "1", "--pods", "1", "--dual-stack")
     rules = (
         "table inet thief { chain taken { type filter hook forward priority 0; "
-        "icmp type destination-unreachable drop; icmpv6 type packet-too-big drop; } }"
+        "icmp type destination-unreachable drop; icmpv6 type packet-too-big drop; }; }"
     )
     machine.podnet("lab", "exec", "n1", "--", "nft", rules)
     checked = machine.json("lab", "check")

@@ -1,0 +1,106 @@
+"""A lab as a value: its names, its addresses, and the two files that its nodes read."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podnet.cluster import parse_nodes, parse_settings
+from podnet.errors import InvalidConfiguration
+from podnet.lab import topology as lab_topology
+from podnet.lab.topology import CLUSTER_CIDRS, LAN, Endpoint, Topology, colour, node_list, node_settings, topology
+
+labs = st.builds(
+    topology,
+    name=st.from_regex(r"[a-z0-9]{1,16}", fullmatch=True),
+    nodes=st.integers(1, 100),
+    pods=st.integers(0, 100),
+    datapath=st.sampled_from(["ptp", "bridge"]),
+    families=st.sampled_from([(4,), (6,), (4, 6)]),
+)
+
+
+@given(labs)
+def test_no_name_and_no_address_is_given_twice(lab: Topology) -> None:
+    """Namespaces, node addresses and pod CIDRs are each unique, addresses are on the LAN, CIDRs in the cluster's."""
+    assert len(set(lab.namespaces)) == len(lab.namespaces) == 2 + sum(1 + len(n.pods) for n in lab.nodes)
+    assert all(name.startswith(f"podnet-{lab.name}-") for name in lab.namespaces)
+    addresses = [a for n in lab.nodes for a in n.addresses]
+    cidrs = [c for n in lab.nodes for c in n.pod_cidrs]
+    assert len(set(addresses)) == len(addresses)
+    assert len(set(cidrs)) == len(cidrs)
+    assert all(a in LAN[a.version] and a != lab_topology.ROUTER[a.version] for a in addresses)
+    assert all(c.subnet_of(CLUSTER_CIDRS[c.version]) for c in cidrs)  # type: ignore[arg-type] # one version each
+    assert all([a.version for a in n.addresses] == list(lab.families) for n in lab.nodes)
+
+
+@given(labs)
+def test_the_files_say_what_the_lab_is(lab: Topology) -> None:
+    """podnet.yaml and nodes.yaml, read as a node reads them, are accepted and give the lab's nodes back."""
+    settings = parse_settings(node_settings(lab), "/etc/podnet/podnet.yaml", "n1")
+    assert (settings.node, settings.datapath, settings.backend) == ("n1", lab.datapath, lab.backend)
+    assert settings.nodes == "/etc/podnet/nodes.yaml"
+    nodes = parse_nodes(node_list(lab), settings.nodes, settings.cluster_cidrs)
+    assert [(n.name, n.addresses, n.pod_cidrs) for n in nodes] == [
+        (n.name, n.addresses, n.pod_cidrs) for n in lab.nodes
+    ]
+
+
+@given(labs, st.integers(0, 100))
+def test_a_grown_lab_has_one_node_more(lab: Topology, pods: int) -> None:
+    """Growing keeps every node as it is and adds one with the next number, until the most are reached."""
+    if len(lab.nodes) == lab_topology.MOST_NODES:
+        with pytest.raises(InvalidConfiguration, match="at most 100"):
+            lab.grown(pods)
+        return
+    grown = lab.grown(pods)
+    assert grown.nodes[:-1] == lab.nodes
+    assert (grown.nodes[-1].number, len(grown.nodes[-1].pods)) == (len(lab.nodes) + 1, pods)
+    assert len(set(grown.namespaces)) == len(grown.namespaces)
+
+
+def test_pods_are_called_as_the_study_notes_call_theirs() -> None:
+    """Red and blue come first; no colour is given twice, also after all were given."""
+    assert [colour(i) for i in range(3)] == ["red", "blue", "green"]
+    assert colour(len(lab_topology.COLOURS)) == "red2"
+    assert len({colour(i) for i in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": "a-b"}, "no hyphen"),
+        ({"name": "Lab"}, "lower-case"),
+        ({"name": ""}, "lab name"),
+        ({"name": "a" * 17}, "at most 16"),
+        ({"name": "../x"}, "lab name"),
+        ({"nodes": 0}, "1 to 100"),
+        ({"nodes": 101}, "1 to 100"),
+        ({"pods": -1}, "0 to 100"),
+        ({"pods": 101}, "0 to 100"),
+        ({"datapath": "macvlan"}, "one of ptp, bridge"),
+        ({"backend": "carrier-pigeon"}, "one of direct"),
+        ({"families": ()}, "4, 6 or both"),
+        ({"families": (5,)}, "4, 6 or both"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(wrong: dict[str, object], told: str) -> None:
+    """A lab that cannot be is refused before anything is made, with what would do."""
+    with pytest.raises(InvalidConfiguration, match=told):
+        topology(**wrong)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_endpoints_are_pods_nodes_and_the_outside(ends_of: Callable[[Topology], tuple[Endpoint, ...]]) -> None:
+    """Each has the namespace that it is in and the addresses it answers at; pods as ADD answered."""
+    ends = ends_of(topology(nodes=1, pods=1, families=(4, 6)))
+    assert [(e.name, e.role, e.namespace) for e in ends] == [
+        ("n1-red", "pod", "podnet-lab-n1-red"),
+        ("n1", "node", "podnet-lab-n1"),
+        ("outside", "outside", "podnet-lab-outside"),
+    ]
+    assert ends[0].address(4) == ip_address("10.244.1.2")
+    assert ends[0].address(6) == ip_address("fd00:10:244:1::2")
+    assert ends[1].address(6) == ip_address("fd99::11")
+    assert lab_topology.endpoints(topology(nodes=1, pods=1), {})[0].role == "node", "a pod not attached is no endpoint"
