@@ -100,8 +100,14 @@ def _no_bytes(value: Any) -> bytes:
     raise TypeError(f"a verdict is not bytes: {value!r}")
 
 
-def _packed(value: IPv4Address | IPv6Address) -> bytes:
-    return value.packed
+def _packed(name: str, cls: type[IPv4Address] | type[IPv6Address]) -> Callable[[Any], bytes]:
+    def encode(value: Any) -> bytes:
+        if type(value) is not cls:
+            raise ValueError(f"{name} {value!r} is no {cls.__name__}")
+        packed: bytes = value.packed
+        return packed
+
+    return encode
 
 
 def _verdict_text(value: Verdict) -> str:
@@ -143,8 +149,8 @@ ICMPV6_TYPES = {
 _ALL = (
     Datatype("verdict", 1, 16, INVALID, _no_bytes, bytes, _verdict_text),
     _integer("nf_proto", 2, "=B", {"ipv4": 2, "ipv6": 10}),
-    Datatype("ipv4_addr", 7, 4, BIG, _packed, _address(IPv4Address, 4), str),
-    Datatype("ipv6_addr", 8, 16, BIG, _packed, _address(IPv6Address, 16), str),
+    Datatype("ipv4_addr", 7, 4, BIG, _packed("ipv4_addr", IPv4Address), _address(IPv4Address, 4), str),
+    Datatype("ipv6_addr", 8, 16, BIG, _packed("ipv6_addr", IPv6Address), _address(IPv6Address, 16), str),
     Datatype("ether_addr", 9, 6, BIG, _encode_mac, _decode_mac, str),
     _integer("ether_type", 10, ">H", ETHER_TYPES),
     _integer("arp_op", 11, ">H", {"request": 1, "reply": 2}),

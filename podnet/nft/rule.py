@@ -70,8 +70,8 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
         """Return the messages: those of its anonymous sets, then the rule's.
 
         ``add`` appends (after the rule with handle `position`, if given), ``insert`` puts in front (of `position`).
-        Deleting needs the `handle`.  Anonymous sets are numbered by content, so one batch cannot hold the same rule
-        with an anonymous set twice (the kernel answers EBUSY).
+        Deleting needs the `handle`.  Anonymous sets are numbered by their rule's content; where a batch holds the same
+        rule twice, the kernel takes the latest set of that number, which is the one just before the rule.
         """
         chain = self.chain
         family, table = chain.table.number, chain.table.name

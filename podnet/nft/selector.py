@@ -58,8 +58,6 @@ _ALL = (
     _meta("meta l4proto", "l4proto", "inet_proto"),
     _meta("meta protocol", "protocol", "ether_type"),
     _meta("meta pkttype", "pkttype", "pkt_type"),
-    _meta("meta ibrname", "bri_iifname", "ifname"),
-    _meta("meta obrname", "bri_oifname", "ifname"),
     _ct("state", "ct_state"),
     _ct("status", "ct_status"),
     _ct("direction", "ct_dir"),
@@ -80,8 +78,6 @@ _ALL = (
     _payload("ip6 daddr", "ipv6_addr", (NETWORK, 24, 16), "ip6"),
     _payload("icmp type", "icmp_type", (TRANSPORT, 0, 1), "icmp"),
     _payload("icmpv6 type", "icmpv6_type", (TRANSPORT, 0, 1), "icmpv6"),
-    # RFC 4861, 4.3 and 4.4: the target address follows type, code, checksum and a reserved word
-    _payload("icmpv6 taddr", "ipv6_addr", (TRANSPORT, 8, 16), "icmpv6"),
     _payload("tcp sport", "inet_service", (TRANSPORT, 0, 2), "tcp"),
     _payload("tcp dport", "inet_service", (TRANSPORT, 2, 2), "tcp"),
     _payload("udp sport", "inet_service", (TRANSPORT, 0, 2), "udp"),

@@ -116,6 +116,15 @@ def test_rules_are_inserted_placed_and_deleted_by_handle(namespace: "Namespace")
 
 
 @pytest.mark.live
+def test_equal_rules_with_sets_of_their_own_fit_in_one_batch(namespace: "Namespace") -> None:
+    """The same rule twice in a batch gets an anonymous set each."""
+    twice = Rule.new(CHAIN, Match("tcp dport", (80, 443)), DROP)
+    assert namespace.apply(requests_of(TABLE, CHAIN, twice, twice)) == []
+    assert namespace.content(TABLE).rules == (twice, twice)
+    assert len(namespace.sets(TABLE)) == 2
+
+
+@pytest.mark.live
 def test_only_one_chain_s_rules_are_asked_for(namespace: "Namespace") -> None:
     """A dump of rules can be of one chain."""
     other = Chain(TABLE, "other")

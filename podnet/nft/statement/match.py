@@ -132,12 +132,13 @@ class Match(msgspec.Struct, frozen=True, gc=False):
         """Compare the leading bytes alone where the prefix ends on a byte, else mask."""
         to.load((left,))
         whole, bits = divmod(value.prefixlen, 8)
+        first = DATATYPES[left.datatype].encode(value.network_address)
         load = to.expressions[-1]
         if not bits and whole and isinstance(load, Payload):
             to.expressions[-1] = msgspec.structs.replace(load, length=whole)
-            to.add(Cmp(sreg=1, operation=operation, data=value.network_address.packed[:whole]))
+            to.add(Cmp(sreg=1, operation=operation, data=first[:whole]))
         else:
-            to.add(_mask(value.netmask.packed), Cmp(sreg=1, operation=operation, data=value.network_address.packed))
+            to.add(_mask(value.netmask.packed), Cmp(sreg=1, operation=operation, data=first))
 
     def _interval(self, to: Linearizer, left: Selector, value: Interval) -> None:
         if DATATYPES[left.datatype].byteorder == HOST:
