@@ -11,13 +11,13 @@ from random import randrange
 from typing import Protocol
 
 from podnet.errors import IOFailure, KernelError
+from podnet.kernel.connections import forget
 from podnet.kernel.namespace import OWN, entered
 from podnet.kernel.observe import Observer
 from podnet.kernel.reap import Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, Request
-from podnet.netlink.netfilter.conntrack import involving
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
@@ -140,18 +140,8 @@ class Kernel:
         return reaped
 
     def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
-        """Delete the conntrack entries that begin or end at one of `addresses`; none is no error.
-
-        Where a connection ends is the source of its replies, also behind DNAT.  Each message walks the kernel's
-        table once, so the two places that can be a pod's are asked for and the other two are not.
-        """
-        for address in addresses:
-            begins, _, ends, _ = involving(address)
-            for entry in (begins, ends):
-                refusals = self._netfilter.transact([entry.delete()]).failures
-                if refusals and refusals[0].errno not in TOLERATED:
-                    refusal = refusals[0]
-                    raise KernelError(f"conntrack -D -s {address}", refusal.errno, refusal.extack)
+        """Delete the conntrack entries that begin or end at one of `addresses`; none is no error."""
+        forget(self._netfilter, addresses)
 
     # Indexes
 
