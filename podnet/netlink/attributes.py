@@ -37,8 +37,8 @@ class Kind(NamedTuple, Generic[T]):
 
     `name` identifies the kind to the tests that derive strategies from layouts: ``u8`` … ``u64``, ``s32``, ``be16``,
     ``be32``, ``be64``, ``string``, ``bytes``, ``flag``, ``ip``, ``mac``, ``nested``, ``list``.  `decode` raises
-    `DecodeError` (or `ValueError`, which the layout translates) and nothing else.  `whole` is the layout of a complete
-    attribute (header, one scalar, padding) where one struct can write it at once; `encode` alone suffices elsewhere.
+    `DecodeError` (or `ValueError`, which the layout translates) and nothing else.  `whole` is the length and the struct
+    of a complete attribute (header, one scalar, padding) where one call can write it; `encode` suffices elsewhere.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Kind(NamedTuple, Generic[T]):
     decode: Callable[[bytes], T]
     nested: bool = False
     inner: Any = None
-    whole: Struct | None = None
+    whole: tuple[int, Struct] | None = None
 
     def writer(self, number: int) -> Callable[[T], bytes]:
         """Return the function that writes a whole attribute of type `number`: header, payload, padding."""
@@ -54,7 +54,8 @@ class Kind(NamedTuple, Generic[T]):
         if self.nested:
             number |= NLA_F_NESTED
         if self.whole is not None:
-            return partial(self.whole.pack, 4 + struct_size(self.whole), number)
+            size, struct = self.whole
+            return partial(struct.pack, size, number)
 
         def write(value: T) -> bytes:
             payload = encode(value)
@@ -62,11 +63,6 @@ class Kind(NamedTuple, Generic[T]):
             return pack(length + 4, number) + payload + padding[length & 3]
 
         return write
-
-
-def struct_size(whole: Struct) -> int:
-    """Return the bytes of payload in `whole`, the struct of a header and one scalar (its format says: ``=HHB3x``)."""
-    return Struct("=" + whole.format[3]).size
 
 
 def _scalar(name: str, layout: str) -> Kind[int]:
@@ -78,7 +74,8 @@ def _scalar(name: str, layout: str) -> Kind[int]:
         value: int = struct.unpack(payload)[0]
         return value
 
-    whole = Struct(f"=HH{layout[1]}{-struct.size & 3}x") if layout[0] == "=" else None
+    # One struct has one byte order: only scalars in host order can be packed with their header.
+    whole = (4 + struct.size, Struct(f"=HH{layout[1]}{-struct.size & 3}x")) if layout[0] == "=" else None
     return Kind(name, struct.pack, decode, whole=whole)
 
 
