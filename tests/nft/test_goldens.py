@@ -40,9 +40,9 @@ class Golden(NamedTuple):
 
 GOLDENS = (
     Golden(
-        'add table inet t',
+        "add table inet t",
         TABLE,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 08000200 00000000
@@ -50,9 +50,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'delete table inet t',
+        "delete table inet t",
         TABLE,
-        'delete',
+        "delete",
         (
             """
             01000000 06000100 74000000
@@ -60,9 +60,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add chain inet t forward { type filter hook forward priority 0; policy accept; }',
+        "add chain inet t forward { type filter hook forward priority 0; policy accept; }",
         FORWARD,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0c000300 666f7277 61726400 14000480 08000100 00000002 08000200 00000000
@@ -71,9 +71,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add chain inet t postrouting { type nat hook postrouting priority 100; policy drop; }',
+        "add chain inet t postrouting { type nat hook postrouting priority 100; policy drop; }",
         POSTROUTING,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 10000300 706f7374 726f7574 696e6700 14000480 08000100 00000004 08000200
@@ -82,9 +82,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add chain inet t plain',
+        "add chain inet t plain",
         PLAIN,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000300 706c6169 6e000000
@@ -92,9 +92,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'delete chain inet t plain',
+        "delete chain inet t plain",
         PLAIN,
-        'delete',
+        "delete",
         (
             """
             01000000 06000100 74000000 0a000300 706c6169 6e000000
@@ -102,9 +102,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add set inet t pods4 { type ifname . ipv4_addr; }',
+        "add set inet t pods4 { type ifname . ipv4_addr; }",
         PODS,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 706f6473 34000000 08000300 00000000 08000400 00000a47 08000500
@@ -115,7 +115,7 @@ GOLDENS = (
     Golden(
         'add set inet t hairpin4 { type ipv4_addr . ipv4_addr; comment "itself"; }',
         HAIRPIN,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0d000200 68616972 70696e34 00000000 08000300 00000000 08000400 000001c7
@@ -125,9 +125,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add set inet t nets4 { type ipv4_addr; flags interval; }',
+        "add set inet t nets4 { type ipv4_addr; flags interval; }",
         NETS,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 6e657473 34000000 08000300 00000004 08000400 00000007 08000500
@@ -136,9 +136,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add set inet t pairs { type ipv4_addr . inet_service; flags interval; }',
+        "add set inet t pairs { type ipv4_addr . inet_service; flags interval; }",
         PAIRS,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 70616972 73000000 08000300 00000084 08000400 000001cd 08000500
@@ -148,9 +148,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add map inet t ports { type inet_service : ipv4_addr . inet_service; }',
+        "add map inet t ports { type inet_service : ipv4_addr . inet_service; }",
         PORTS,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 706f7274 73000000 08000300 00000008 08000400 0000000d 08000500
@@ -160,9 +160,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add map inet t verdicts { type ifname : verdict; }',
+        "add map inet t verdicts { type ifname : verdict; }",
         VERDICTS,
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0d000200 76657264 69637473 00000000 08000300 00000008 08000400 00000029
@@ -172,9 +172,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'delete map inet t verdicts',
+        "delete map inet t verdicts",
         VERDICTS,
-        'delete',
+        "delete",
         (
             """
             01000000 06000100 74000000 0d000200 76657264 69637473 00000000
@@ -182,9 +182,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'flush set inet t pods4',
+        "flush set inet t pods4",
         PODS,
-        'flush',
+        "flush",
         (
             """
             01000000 06000100 74000000 0a000200 706f6473 34000000
@@ -192,9 +192,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'flush chain inet t plain',
+        "flush chain inet t plain",
         PLAIN,
-        'flush',
+        "flush",
         (
             """
             01000000 06000100 74000000 0a000200 706c6169 6e000000
@@ -204,7 +204,7 @@ GOLDENS = (
     Golden(
         'add element inet t pods4 { "veth0" . 10.244.0.5 }',
         Element(PODS, ("veth0", IPv4Address("10.244.0.5"))),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 706f6473 34000000 24000380 20000180 1c000180 18000100 76657468
@@ -215,7 +215,7 @@ GOLDENS = (
     Golden(
         'create element inet t pods4 { "veth0" . 10.244.0.5 comment "a pod" }',
         Element(PODS, ("veth0", IPv4Address("10.244.0.5")), comment="a pod"),
-        'create',
+        "create",
         (
             """
             01000000 06000100 74000000 0a000200 706f6473 34000000 30000380 2c000180 1c000180 18000100 76657468
@@ -226,7 +226,7 @@ GOLDENS = (
     Golden(
         'delete element inet t pods4 { "veth0" . 10.244.0.5 }',
         Element(PODS, ("veth0", IPv4Address("10.244.0.5"))),
-        'delete',
+        "delete",
         (
             """
             01000000 06000100 74000000 0a000200 706f6473 34000000 24000380 20000180 1c000180 18000100 76657468
@@ -235,9 +235,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add element inet t nets4 { 10.244.0.0/16 }',
+        "add element inet t nets4 { 10.244.0.0/16 }",
         Element(NETS, (IPv4Network("10.244.0.0/16"),)),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 6e657473 34000000 2c000380 10000180 0c000180 08000100 0af40000
@@ -246,9 +246,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add element inet t pairs { 10.0.0.0/8 . 80-90 }',
+        "add element inet t pairs { 10.0.0.0/8 . 80-90 }",
         Element(PAIRS, (IPv4Network("10.0.0.0/8"), Interval(80, 90))),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 70616972 73000000 28000380 24000180 10000180 0c000100 0a000000
@@ -257,9 +257,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add element inet t ports { 80 : 10.244.0.5 . 8080 }',
+        "add element inet t ports { 80 : 10.244.0.5 . 8080 }",
         Element(PORTS, (80,), (IPv4Address("10.244.0.5"), 8080)),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0a000200 706f7274 73000000 24000380 20000180 0c000180 06000100 00500000
@@ -270,7 +270,7 @@ GOLDENS = (
     Golden(
         'add element inet t verdicts { "veth0" : drop }',
         Element(VERDICTS, ("veth0",), (DROP,)),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0d000200 76657264 69637473 00000000 30000380 2c000180 18000180 14000100
@@ -279,9 +279,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add rule inet t forward iifgroup 28782 ip daddr 169.254.1.1 drop',
+        "add rule inet t forward iifgroup 28782 ip daddr 169.254.1.1 drop",
         Rule.new(FORWARD, Match("iifgroup", 28782), Match("ip daddr", IPv4Address("169.254.1.1")), DROP),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0c000200 666f7277 61726400 34010480 24000180 09000100 6d657461 00000000
@@ -298,7 +298,7 @@ GOLDENS = (
     Golden(
         'add rule inet t forward iifname . ip saddr != @pods4 drop comment "spoofed"',
         Rule.new(FORWARD, Match("iifname . ip saddr", PODS, "!="), DROP, comment="spoofed"),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 0c000200 666f7277 61726400 0c010480 24000180 09000100 6d657461 00000000
@@ -312,9 +312,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'insert rule inet t forward ct state established,related accept',
+        "insert rule inet t forward ct state established,related accept",
         Rule.new(FORWARD, Match("ct state", "established,related"), ACCEPT),
-        'insert',
+        "insert",
         (
             """
             01000000 06000100 74000000 0c000200 666f7277 61726400 cc000480 20000180 07000100 63740000 14000280
@@ -327,9 +327,9 @@ GOLDENS = (
         ),
     ),
     Golden(
-        'add rule inet t postrouting ip saddr . ip daddr @hairpin4 masquerade fully-random',
+        "add rule inet t postrouting ip saddr . ip daddr @hairpin4 masquerade fully-random",
         Rule.new(POSTROUTING, Match("ip saddr . ip daddr", HAIRPIN), Masquerade(fully_random=True)),
-        'add',
+        "add",
         (
             """
             01000000 06000100 74000000 10000200 706f7374 726f7574 696e6700 0c010480 24000180 09000100 6d657461
@@ -357,7 +357,9 @@ def test_object_is_its_command(golden: Golden) -> None:
 @every_golden
 def test_object_encodes_to_these_bytes(golden: Golden) -> None:
     """The object's messages are these bytes, whatever else changes in the code."""
-    assert [r.payload.hex() for r in golden.object.requests(golden.verb)] == ["".join(p.split()) for p in golden.payloads]
+    assert [r.payload.hex() for r in golden.object.requests(golden.verb)] == [
+        "".join(p.split()) for p in golden.payloads
+    ]
 
 
 @pytest.mark.live
