@@ -33,7 +33,7 @@ def command(root: str, as_json: bool) -> None:
         click.echo(json.dumps({**msgspec.to_builtins(report), "sound": report.sound}, indent=2))
     else:
         console = Console(highlight=False)
-        for table in (_folders(report), _runtimes(report), _plugins(report), _findings(report)):
+        for table in (_folders(report), _bin_folders(report), _runtimes(report), _plugins(report), _findings(report)):
             if table.row_count:
                 console.print(table)
         if not report.findings:
@@ -57,6 +57,14 @@ def _folders(report: Report) -> Table:
             mark = f" [green]<- {escape(', '.join(users))}[/]" if users else ""
             told = f"[red]{escape(found.fault)}[/]" if found.fault else plugins
             table.add_row(escape(found.path) + mark, escape(found.name), escape(found.cni_version), told)
+    return table
+
+
+def _bin_folders(report: Report) -> Table:
+    table = Table("folder", "files", title="Plugins' folders")
+    for folder in report.bin_folders:
+        told = "missing" if folder.missing else folder.fault or ", ".join(folder.names) or "empty"
+        table.add_row(escape(folder.path), escape(told))
     return table
 
 

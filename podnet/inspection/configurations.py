@@ -60,10 +60,10 @@ def judge(source: Source) -> Configuration:
     )
 
 
-def choose(found: Folder, rule: Rule, network: str, complete: Callable[[Configuration], bool]) -> Choice:
+def choose(found: Folder, rule: Rule, network: str, complete: Callable[[Configuration], bool], most: int = 1) -> Choice:
     """Return which configuration of `found` a runtime with `rule` uses and why; `complete` tells if its plugins exist.
 
-    `complete` is asked by the rules of cri-o only.
+    `complete` is asked by the rules of cri-o only; `most` is containerd's max_conf_num.
     """
     fault = f"{found.path} does not exist" if found.missing else f"{found.path}: {found.fault}" if found.fault else ""
     if not fault and not found.configurations:
@@ -71,7 +71,7 @@ def choose(found: Folder, rule: Rule, network: str, complete: Callable[[Configur
     if fault:
         return Choice("", fault)
     if rule == "first-must-load":
-        return _first(found)
+        return _first(found, most)
     whole = [c for c in found.configurations if not c.fault and complete(c)]
     if rule == "named":
         return _named(found, whole, network)
@@ -82,11 +82,13 @@ def choose(found: Folder, rule: Rule, network: str, complete: Callable[[Configur
     return Choice(whole[0].path, f"first in lexical order of {_count(found)} that can be used{note}")
 
 
-def _first(found: Folder) -> Choice:
-    first = found.configurations[0]
-    if first.fault:
-        return Choice("", f"the first file in lexical order, {first.path}, does not load: {first.fault}")
-    return Choice(first.path, f"first in lexical order of {_count(found)}")
+def _first(found: Folder, most: int) -> Choice:
+    loaded = found.configurations[: most if most > 0 else None]
+    broken = next((c for c in loaded if c.fault), None)
+    if broken is not None:
+        which = "the first file" if broken is loaded[0] else "a file that must load"
+        return Choice("", f"{which} in lexical order, {broken.path}, does not load: {broken.fault}")
+    return Choice(loaded[0].path, f"first in lexical order of {_count(found)}")
 
 
 def _named(found: Folder, whole: list[Configuration], network: str) -> Choice:

@@ -15,6 +15,7 @@ from podnet.inspection.values import BIN_DIR, CONF_DIR, Finding, Runtime, Settin
 CONFIG = "/etc/containerd/config.toml"
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "cri")
 PROGRAMS = ("/usr/bin/containerd", "/usr/local/bin/containerd", "/bin/containerd")
+_SPLIT = 3  # the version of the file in which the CRI plugin became several
 _DROP_INS = "/etc/containerd/conf.d"
 
 
@@ -31,7 +32,7 @@ def judge(view: View) -> tuple[Runtime, list[Finding]]:
     if not main.missing:
         evidence.append(config)
     document, origins = _load(view, config, findings)
-    plugin, cni = _cni(document)
+    plugin, cni = _cni(document, origins, findings)
     settings = [_setting(document, origins, (), "version", "1 (not given)" if document else "")]
     conf_dir, bin_dirs = text(cni, "conf_dir") or CONF_DIR, texts(cni, "bin_dirs")
     if bin_dirs and text(cni, "bin_dir"):
@@ -51,6 +52,7 @@ def judge(view: View) -> tuple[Runtime, list[Finding]]:
         conf_dir=conf_dir,
         bin_dirs=bin_dirs,
         rule="first-must-load",
+        most=most if isinstance(most, int) else 1,
         settings=tuple(s for s in settings if s.value),
     )
     return runtime, findings if evidence else []
@@ -88,10 +90,19 @@ def _expand(view: View, pattern: str) -> list[str]:
     return [f"{folder}/{n}" for n in view.names(folder).names if fnmatchcase(n, name)]
 
 
-def _cni(document: Document) -> tuple[str, Document]:
-    """Return the name of the CRI plugin's table that is given, newest first, and its `cni` table."""
+def _cni(document: Document, origins: list[str], findings: list[Finding]) -> tuple[str, Document]:
+    """Return the name of the CRI plugin's table that is given, newest first, and its `cni` table.
+
+    Older names are migrated in files of older versions only; in newer ones they are unknown, and nothing says so.
+    """
     plugins = table(document, "plugins")
-    name = next((name for name in PLUGINS if table(plugins, name, "cni")), PLUGINS[0])
+    version = document.get("version")
+    read = PLUGINS[:1] if isinstance(version, int) and version >= _SPLIT else PLUGINS
+    for name in PLUGINS[len(read) :]:
+        if table(plugins, name, "cni"):
+            what = f'plugins."{name}".cni is not read in a file of version {version}'
+            findings.append(Finding("warning", origins[-1], what, f'move it to plugins."{PLUGINS[0]}".cni'))
+    name = next((name for name in read if table(plugins, name, "cni")), read[0])
     return name, table(plugins, name, "cni")
 
 

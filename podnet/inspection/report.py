@@ -57,7 +57,9 @@ def inspect(view: View, conf_dir: str = CONF_DIR, bin_dir: str = BIN_DIR) -> Rep
         findings += _choice_findings(runtime)
         findings += _difference_findings(runtime, conf_dir, bin_dir)
     findings += _endpoint_findings(chosen)
-    return Report(view.machine, tuple(folders.values()), tuple(chosen), tuple(dict.fromkeys(findings)))
+    places = dict.fromkeys((bin_dir, *(folder for runtime in readers for folder in runtime.bin_dirs)))
+    programs = tuple(view.names(place) for place in places)
+    return Report(view.machine, tuple(folders.values()), programs, tuple(chosen), tuple(dict.fromkeys(findings)))
 
 
 def _plugins(view: View, configuration: Configuration, folders: tuple[str, ...]) -> tuple[Plugin, ...]:
@@ -80,7 +82,7 @@ def _choose(view: View, runtime: Runtime, folders: dict[str, Folder]) -> Runtime
         found = (executables.find(view, name, "plugin", runtime.bin_dirs) for name in configuration.plugins)
         return not any(plugin.fault for plugin in found)
 
-    choice = configurations.choose(folder, runtime.rule, runtime.network, complete)
+    choice = configurations.choose(folder, runtime.rule, runtime.network, complete, runtime.most)
     winner = next((c for c in folder.configurations if c.path == choice.path), None)
     plugins = _plugins(view, winner, runtime.bin_dirs) if winner else ()
     return msgspec.structs.replace(runtime, choice=choice, plugins=plugins)

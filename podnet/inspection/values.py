@@ -126,7 +126,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """What one runtime is configured to use.
 
     `evidence` says by what it was recognised (a file, a process); empty means that it is not on this machine.
-    `rule` is how it chooses in `conf_dir`; `network` the configured network's name, for the rule ``named``.
+    `rule` is how it chooses in `conf_dir`; `network` the configured network's name, for the rule ``named``; `most`
+    the number of files it loads for the rule ``first-must-load``, 0 all.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     bin_dirs: tuple[str, ...] = ()
     rule: Rule = "none"
     network: str = ""
+    most: int = 1
     settings: tuple[Setting, ...] = ()
     choice: Choice = Choice("", "")
     plugins: tuple[Plugin, ...] = ()
@@ -145,6 +147,7 @@ class Report(msgspec.Struct, frozen=True):
 
     machine: str
     folders: tuple[Folder, ...]
+    bin_folders: tuple[Listing, ...]
     runtimes: tuple[Runtime, ...]
     findings: tuple[Finding, ...]
 

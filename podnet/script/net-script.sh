@@ -95,7 +95,7 @@ take() {
     shift
     resume=
     [ ! -e "$note" ] || read -r resume <"$note" || resume=
-    for round in first second; do
+    for _ in behind_it from_the_start; do
         for span; do
             # shellcheck disable=SC2086 # a span is four words
             set_span $span
@@ -110,7 +110,6 @@ take() {
             fi
         done
         resume=
-        [ "$round" = first ] || break
     done
     return 1
 }

@@ -21,6 +21,7 @@ def test_json_holds_the_whole_report(installed: Put, root: Path) -> None:
     assert report["findings"] == []
     (runtime,) = report["runtimes"]
     assert runtime["choice"]["path"] == "/etc/cni/net.d/10-podnet.conflist"
+    assert report["bin_folders"][0]["names"] == ["podnet"]
     assert [p["path"] for p in runtime["plugins"]] == ["/opt/cni/bin/podnet"]
 
 

@@ -107,6 +107,15 @@ def test_no_choice_says_why(folder: Folder, why: str) -> None:
     assert choose(folder, "first-must-load", "", lambda _: True) == Choice("", why)
 
 
+@pytest.mark.parametrize(("most", "path"), [(1, "/c/10"), (2, "/c/10"), (3, ""), (0, ""), (9, "")])
+def test_every_file_that_containerd_loads_must_load(most: int, path: str) -> None:
+    """With max_conf_num above 1, or 0 for all, a broken later file leaves pods without any network."""
+    files = (Configuration("/c/10", "a"), Configuration("/c/20", "b"), Configuration("/c/30", fault="no `name`"))
+    choice = choose(Folder("/c", files), "first-must-load", "", lambda _: True, most)
+    assert choice.path == path
+    assert path or "a file that must load in lexical order, /c/30, does not load" in choice.why
+
+
 def test_all_files_without_their_plugins_is_no_choice() -> None:
     """cri-o has no network when every file that loads lacks a plugin."""
     assert not choose(FOLDER, "first-that-loads", "", lambda _: False).path

@@ -84,6 +84,7 @@ def test_containerd_flags_name_its_file(put: Put, runtime: Runtimes) -> None:
         ('disabled_plugins = ["cri"]', "error /etc/containerd/config.toml: the CRI plugin is disabled"),
         ('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]', "the CRI plugin is disabled"),
         (V3 + 'bin_dir = "/x"', "bin_dir and bin_dirs are both set"),
+        (V2.replace("version = 2", "version = 3"), 'plugins."io.containerd.grpc.v1.cri".cni is not read in a file of'),
         (V2 + 'conf_template = "/etc/t"', "conf_template /etc/t"),
         (V2.replace("max_conf_num = 1", 'max_conf_num = "1"'), "max_conf_num is not a number"),
         (V2.replace("max_conf_num = 1", "max_conf_num = 2"), "the first 2 files"),
