@@ -34,7 +34,8 @@ def ask(path: str, frame: Frame, netns: int | None) -> Answer | None:
             return None
         data = frame.encode()
         sent = socket.send_fds(client, [data], [netns]) if netns is not None else 0
-        client.sendall(data[sent:])
+        if sent < len(data):  # to send nothing to a daemon that has answered and closed already would be EPIPE
+            client.sendall(data[sent:])
         reader = AnswerReader()
         while True:
             answer = reader.feed(client.recv(CHUNK))
