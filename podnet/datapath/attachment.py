@@ -103,6 +103,7 @@ def _host_end(network: Network, facts: NodeFacts, lease: Lease, master: str = ""
         peer=lease.attachment.ifname,
         mac=host_mac(network, lease),
         mtu=mtu_of(network, facts),
+        queues=1,
         group=GROUP_PODS,
         alias=lease.attachment.alias,
         master=master,
@@ -125,7 +126,7 @@ def _pod_side(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step
         yield from _ipv6_sysctls(name)
     yield Step(Link(at="pod", name="lo"), "CNI: a pod reaches itself at 127.0.0.1 and ::1")
     yield Step(
-        Link(at="pod", name=name, kind="veth", mac=mac, mtu=mtu_of(network, facts), ipv6_autoconf=False),
+        Link(at="pod", name=name, kind="veth", mac=mac, mtu=mtu_of(network, facts), queues=1, ipv6_autoconf=False),
         f"CNI_IFNAME {name}: the pod's end; its MAC follows from its address",
     )
     for leased in lease.addresses:

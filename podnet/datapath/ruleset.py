@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 
 from podnet.model import Lease, Network
 from podnet.nft import ACCEPT, DROP, Base, Chain, Element, Rule, Set, Table
-from podnet.nft.statement import Masquerade, Match
+from podnet.nft.statement import Masquerade, Match, Statement
 from podnet.plan import GROUP_PODS, Step
 
 IPAddress = IPv4Address | IPv6Address
@@ -90,8 +90,8 @@ def _postrouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
         )
 
 
-def _rule(chain: Chain, *statements: Match | Masquerade | object, comment: str) -> Rule:
-    return Rule.new(chain, *statements, comment=comment)  # type: ignore[arg-type] # verdicts are statements too
+def _rule(chain: Chain, *statements: Statement, comment: str) -> Rule:
+    return Rule.new(chain, *statements, comment=comment)
 
 
 def network_elements(networks: Iterable[Network]) -> Iterator[Step]:

@@ -22,6 +22,9 @@ DUMP_ATTEMPTS = 8
 SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
 
+_buffer = bytearray(DATAGRAM)
+_view = memoryview(_buffer)
+
 
 class NetlinkSocket:
     """One socket of netlink `protocol` in the namespace in which it is opened."""
@@ -59,8 +62,12 @@ class NetlinkSocket:
         self._sequence = (self._sequence + len(requests) + 1) & 0x7FFFFFFF
         self._socket.send(transaction.request())
         while not transaction.done:
-            transaction.feed(self._socket.recv(DATAGRAM))
+            transaction.feed(self._receive())
         return transaction
+
+    def _receive(self, flags: int = 0) -> bytes:
+        """Return the next datagram; one buffer serves all, since a fresh one of this size costs more than the call."""
+        return bytes(_view[: self._socket.recv_into(_buffer, 0, flags)])
 
     def dump(self, request: Request) -> list[Envelope]:
         """Return all replies to a dump, asked again while the kernel says that it changed underway."""
@@ -74,7 +81,7 @@ class NetlinkSocket:
         """Yield the datagrams that wait on the multicast groups; a lost one (ENOBUFS) yields empty bytes."""
         while True:
             try:
-                yield self._socket.recv(DATAGRAM, socket.MSG_DONTWAIT)
+                yield self._receive(socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError as error:

@@ -96,6 +96,8 @@ def _link(link: Link, verb: Verb, context: _Context) -> list[Request]:
                 ifname=link.name,
                 address=link.mac or None,
                 mtu=link.mtu or None,
+                num_tx_queues=link.queues or None,
+                num_rx_queues=link.queues or None,
                 group=link.group or None,
                 master=context.indexes["node", link.master] if link.master else None,
                 linkinfo=_KINDS[link.kind](link, context),
@@ -138,6 +140,8 @@ def _veth_info(link: Link, context: _Context) -> LinkInfo:
                 ifname=peer.name,
                 address=peer.mac or None,
                 mtu=peer.mtu or None,
+                num_tx_queues=peer.queues or None,
+                num_rx_queues=peer.queues or None,
                 net_ns_fd=context.namespace,
             )
         ),

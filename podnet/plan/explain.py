@@ -123,13 +123,14 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
 
 
 def _born_with(link: Link) -> str:
-    return _settings(link, ("mtu", "mac", "group", "master"))
+    return _settings(link, ("mtu", "mac", "queues", "group", "master"))
 
 
 def _settings(link: Link, names: tuple[str, ...]) -> str:
     words = {
         "mtu": f" mtu {link.mtu}" if link.mtu else "",
         "mac": f" address {link.mac}" if link.mac else "",
+        "queues": f" numtxqueues {link.queues} numrxqueues {link.queues}" if link.queues else "",
         "group": f" group {link.group}" if link.group else "",
         "alias": f" alias {quote(link.alias)}" if link.alias else "",
         "master": f" master {link.master}" if link.master else "",
@@ -142,7 +143,7 @@ def _peer(link: Link, speaker: Speaker, links: Links) -> str:
     if not link.peer:
         return ""
     peer = links.pod.get(link.peer, Link(at="pod", name=link.peer))
-    return f" peer name {peer.name}{_settings(peer, ('mtu', 'mac'))} netns {speaker.veth_target}"
+    return f" peer name {peer.name}{_settings(peer, ('mtu', 'mac', 'queues'))} netns {speaker.veth_target}"
 
 
 def _address(address: Address, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:

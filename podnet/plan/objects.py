@@ -35,6 +35,8 @@ class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `kind` is ``bridge``, ``veth`` or empty for a link that podnet did not make (`lo`).  A veth's host end names its
     `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel has them.
+    `queues` is the count of transmit and of receive queues it is born with, 0 the kernel's choice, one per CPU:
+    each costs memory and files below /sys, and a veth without XDP gains nothing from them.
     `ipv6_autoconf` False means addrgenmode none: the link makes itself no link-local address, so no duplicate address
     detection, no router solicitation.
     """
@@ -45,6 +47,7 @@ class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     peer: str = ""
     mac: str = ""
     mtu: int = 0
+    queues: int = 0
     group: int = 0
     alias: str = ""
     master: str = ""
