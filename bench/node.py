@@ -5,6 +5,7 @@ All of it lives inside the namespaces that `bench/run.py` made, so a benchmark t
 
 import hashlib
 import json
+import os
 import signal
 import socket
 import struct
@@ -32,6 +33,7 @@ _BINDS = {
 }
 _PATIENCE = 30.0
 _LONGEST = 900
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(Exception):
@@ -214,6 +216,12 @@ class Daemon:
         """The CPU time of all its threads, ns (the first figure of Documentation/scheduler/sched-stats.rst)."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
         return sum(int(path.read_text().split()[0]) for path in tasks)
+
+    @property
+    def modes(self) -> tuple[float, float]:
+        """Its CPU time in user mode and in the kernel, seconds, as fine as the clock tick (proc(5), fields 14 and 15)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
 
     @property
     def rss(self) -> int:

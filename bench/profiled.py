@@ -4,14 +4,15 @@ import pstats
 import re
 from pathlib import Path
 
-from bench.node import Node, Pods, Tools
+from bench.node import BenchError, Node, Pods, Tools
 from bench.plugins import PODNET_PTP, REFERENCE_FOLDER, load, serve, start_cost
-from bench.report import latencies
-from bench.tables import Cost
+from bench.report import latencies, percentile
+from bench.tables import Cost, Parts
 
 Profile = tuple[int, dict[str, tuple[float, float, float]]]
 """How many ADDs, and per function: calls, own seconds, cumulative seconds."""
 
+SHIM = "podnet's shim, answered by the daemon"
 _WAITING = ("poll", "select", "accept")
 
 
@@ -21,13 +22,26 @@ def process_starts(folder: Path, tools: Tools) -> list[tuple[str, list[int]]]:
         loaded = load(PODNET_PTP, node)
         programs = {
             "a static C program that does nothing": tools.noop,
-            "podnet's shim, answered by the daemon": node.folder / "opt-cni/bin/podnet",
+            SHIM: node.folder / "opt-cni/bin/podnet",
             "the reference ptp plugin": REFERENCE_FOLDER / "ptp",
         }
         taken = [(name, latencies(start_cost(path, node, tools))) for name, path in programs.items()]
         if loaded.daemon:
             loaded.daemon.end()
     return taken
+
+
+def parts(folder: Path, adds: int, tools: Tools) -> Parts:
+    """Take ADD apart, without a profiler: the daemon's CPU time in user mode and in the kernel; all in microseconds."""
+    with Node(folder.name, folder) as node, Pods(folder.name, adds) as pods:
+        loaded = load(PODNET_PTP, node)
+        if loaded.daemon is None:
+            raise BenchError("podnet has no daemon")
+        before = loaded.daemon.modes
+        took = latencies(serve("ADD", loaded, node, pods, width=1, tools=tools))
+        user, system = ((now - then) / adds * 1e6 for then, now in zip(before, loaded.daemon.modes, strict=True))
+        loaded.daemon.end()
+    return Parts(percentile(took, 50) / 1e3, user, system)
 
 
 def profile(folder: Path, adds: int, tools: Tools) -> Profile:

@@ -52,7 +52,8 @@ def main() -> int:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - there are no threads here
     )
     try:
-        return process.wait()
+        status = process.wait()
+        return status if status >= 0 else 128 - status
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -308,7 +308,7 @@ links(char **kept)
 static uint64_t
 wait_gone(char **kept)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
+    const struct timespec pause = {.tv_nsec = 3000000};
     uint64_t deadline = now() + PATIENCE_SECONDS * 1000000000ULL, moment;
     size_t left;
 

@@ -129,9 +129,11 @@ def _paths(bench: Bench, title: str, layouts: Sequence[throughput.Layout]) -> Ou
 
 def measure_profile(bench: Bench) -> Outcome:
     """Where the time goes: what starting a process costs, and the daemon's functions per ADD."""
-    with bench.steps("profile", 3) as step:
+    with bench.steps("profile", 4) as step:
         step("starting a process")
         starts = profiled.process_starts(bench.folder / "starts", bench.tools)
+        step("ADDs without the profiler")
+        parts = profiled.parts(bench.folder / "parts", bench.extent.profiled, bench.tools)
         step("few ADDs under the profiler")
         few = profiled.profile(bench.folder / "few", bench.extent.profiled // 5, bench.tools)
         step("many ADDs under the profiler")
@@ -140,9 +142,16 @@ def measure_profile(bench: Bench) -> Outcome:
     adds = bench.extent.profiled - bench.extent.profiled // 5
     data = {
         "starts_ms": {name: statistics.median(took) / 1e6 for name, took in starts},
+        "parts_us": parts._asdict(),
         "functions": [cost._asdict() for cost in costs],
     }
-    found = [tables.processes_table(starts), tables.rooms_table(costs, adds), tables.profile_table(costs, adds)]
+    shim = dict(starts)[profiled.SHIM]
+    found = [
+        tables.processes_table(starts),
+        tables.parts_table(parts, report.percentile(shim, 50) / 1e3, bench.extent.profiled),
+        tables.rooms_table(costs, adds),
+        tables.profile_table(costs, adds),
+    ]
     return Outcome(found, [], data)
 
 

@@ -18,6 +18,14 @@ class Cost(NamedTuple):
     cumulative: float
 
 
+class Parts(NamedTuple):
+    """An ADD taken apart, microseconds: p50 of the whole, the daemon's CPU time in user mode and in the kernel."""
+
+    whole: float
+    user: float
+    system: float
+
+
 def verbs_tables(all_figures: Sequence[Figures]) -> list[Table]:
     """Make a table of ADD and one of DEL per number of pods and width, the contenders in their order."""
     found = []
@@ -103,6 +111,18 @@ def processes_table(costs: Iterable[tuple[str, Sequence[int]]]) -> Table:
     rows = tuple((name, *(number(percentile([t / 1e6 for t in took], q)) for q in (50, 99))) for name, took in costs)
     note = "fork, exec, three pipes, wait: what a runtime pays before a plugin does anything. CNI_COMMAND=VERSION."
     return Table("Starting a process", ("program", "p50 ms", "p99"), rows, note)
+
+
+def parts_table(parts: Parts, start: float, adds: int) -> Table:
+    """Show an ADD's parts; `start` is p50 of executing the shim for VERSION, answered by the daemon, in microseconds."""
+    rows = (
+        ("the whole, p50", number(parts.whole)),
+        ("of it: the shim's process, its frame there and back (as VERSION), p50", number(start)),
+        ("the daemon in user mode: Python, SQLite; mean", number(parts.user)),
+        ("the daemon in the kernel: netlink, nftables, files; mean", number(parts.system)),
+    )
+    note = f"{PODNET}, {adds} ADDs one at a time, no profiler; the daemon's share is CPU time."
+    return Table("An ADD's parts", ("", "us"), rows, note)
 
 
 _ROOMS = {

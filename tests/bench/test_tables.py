@@ -5,6 +5,8 @@ import pytest
 from bench.report import Figures, Throughput
 from bench.tables import (
     Cost,
+    Parts,
+    parts_table,
     profile_table,
     ready_aims,
     room_of,
@@ -117,3 +119,8 @@ def test_the_profile_shows_the_dearest_first() -> None:
         ("podnet.nft", "35.0"),
         ("Python's own functions", "15.0"),
     ]
+
+
+def test_an_adds_parts_stand_below_the_whole() -> None:
+    """The whole first, then the shim's start, then the daemon's two modes."""
+    assert [row[1] for row in parts_table(Parts(1200, 400, 500), 330, 5).rows] == ["1,200", "330", "400", "500"]
