@@ -144,6 +144,7 @@ forget_flows() {
 
 # One quarter of BLAKE2s' round: words v$1 v$2 v$3 v$4, message words m$5 m$6
 # (RFC 7693, 3.1).  The shell's numbers have 64 bits, so each sum is cut to 32.
+# shellcheck disable=SC2154 # eval assigns them all
 mix() {
     eval "a=\$v$1 b=\$v$2 c=\$v$3 d=\$v$4 x=\$m$5 y=\$m$6"
     a=$((a + b + x & 0xffffffff)) d=$((d ^ a)) d=$(((d >> 16 | d << 16) & 0xffffffff))
@@ -166,6 +167,7 @@ round() {
 
 # Add the block in m0 to m15 to the state in h0 to h7; $1 counts the bytes so
 # far, $2 is all ones for the last block (RFC 7693, 3.2).
+# shellcheck disable=SC2034 # mix reads them by eval
 compress() {
     v0=$h0 v1=$h1 v2=$h2 v3=$h3 v4=$h4 v5=$h5 v6=$h6 v7=$h7
     v8=$((0x6a09e667)) v9=$((0xbb67ae85)) v10=$((0x3c6ef372)) v11=$((0xa54ff53a))
@@ -287,7 +289,7 @@ add() {
     refuse_beside_podnet
     mkdir -p "$state/addresses" "$state/containers"
     mkdir "$pod" 2>/dev/null || refuse_twice
-    trap 'status=$?; trap - EXIT; [ "$status" = 0 ] || remove; exit "$status"' EXIT
+    trap finish EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -316,6 +318,13 @@ remove() {
     fi
     release
     rm -rf "$pod"
+}
+
+finish() {
+    status=$?
+    trap - EXIT
+    [ "$status" = 0 ] || remove
+    exit "$status"
 }
 
 del() {
