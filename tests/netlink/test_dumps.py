@@ -32,6 +32,7 @@ ip link add br0 index 60 type bridge
 ip link set e0 addrgenmode none; ip link set p0 addrgenmode none
 ip link set e0 master br0
 ip link set e0 up; ip link set p0 up
+for end in e0 p0; do timeout 10 sh -c "until ip -o link show $end | grep -q 'state UP'; do :; done"; done
 ip addr add 10.0.0.1/24 dev e0; ip addr add 10.0.1.1/24 dev p0
 ip addr add fd00::1/64 dev e0 nodad; ip addr add fd01::1/64 dev p0 nodad
 ip route add 10.9.0.0/16 dev e0 proto 99

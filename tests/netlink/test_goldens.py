@@ -120,11 +120,15 @@ WATCHED = {"NO-CARRIER", "LOWER_UP"}
 
 
 def scrubbed(shown: Any) -> Any:
-    """Return `shown` without what differs from one namespace to the next."""
+    """Return `shown` without what differs from one namespace to the next.
+
+    Lists are sorted: the order of routes tells which end of the pair had its carrier first.
+    """
     if isinstance(shown, dict):
         return {key: scrubbed(value) for key, value in shown.items() if key not in VOLATILE}
     if isinstance(shown, list):
-        return [scrubbed(item) for item in shown if not isinstance(item, str) or item not in WATCHED]
+        kept = [scrubbed(item) for item in shown if not isinstance(item, str) or item not in WATCHED]
+        return sorted(kept, key=repr)
     return shown
 
 

@@ -83,7 +83,7 @@ def test_a_pod_is_one_batch_per_namespace(new_netns: Callable[[], Netns]) -> Non
     assert names(pod) == ["eth0"]
     assert pod.json("ip -j route show default")[0]["gateway"] == "169.254.1.1"
     assert pod.json("ip -j -6 route show default")[0]["gateway"] == "fe80::1"
-    assert "1 received" in pod.shell("ping -c 1 -W 5 169.254.1.1")
+    assert "bytes from 169.254.1.1" in pod.shell("ping -c 5 -i 0.2 -w 10 169.254.1.1")
 
 
 def test_a_taken_index_leaves_nothing_behind(new_netns: Callable[[], Netns]) -> None:
