@@ -219,7 +219,7 @@ class Daemon:
 
     @property
     def modes(self) -> tuple[float, float]:
-        """Its CPU time in user mode and in the kernel, seconds, as fine as the clock tick (proc(5), fields 14 and 15)."""
+        """Its CPU time in user mode and in the kernel, seconds, in clock ticks (proc(5), fields 14 and 15)."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
 

@@ -114,7 +114,7 @@ def processes_table(costs: Iterable[tuple[str, Sequence[int]]]) -> Table:
 
 
 def parts_table(parts: Parts, start: float, adds: int) -> Table:
-    """Show an ADD's parts; `start` is p50 of executing the shim for VERSION, answered by the daemon, in microseconds."""
+    """Show an ADD's parts; `start` is p50 of executing the shim for VERSION, answered by the daemon, in us."""
     rows = (
         ("the whole, p50", number(parts.whole)),
         ("of it: the shim's process, its frame there and back (as VERSION), p50", number(start)),
