@@ -72,6 +72,8 @@ def ask(command: str, container: str, netns: str, ifname: str, config: str) -> A
         answer = oneshot.ask(paths.socket, frame, descriptor) or oneshot.serve(frame, descriptor, paths)
     except PermissionError as error:
         raise IOFailure(f"{paths.socket}: {error.strerror}; the daemon answers root alone, use sudo") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise IOFailure(f"{paths.socket}: {error}; the daemon did not answer, its log says why") from error
     finally:
         if descriptor is not None:
             os.close(descriptor)

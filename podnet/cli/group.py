@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from podnet.errors import PodnetError
+from podnet.errors import IOFailure, PodnetError
 
 
 class Command(NamedTuple):
@@ -64,8 +64,8 @@ class RootGroup(LazyGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (PodnetError, ExceptionGroup) as error:
-            if ctx.params.get("debug"):
+        except (PodnetError, ExceptionGroup, OSError) as error:
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):  # click ends quietly when a pipe does
                 raise
             show(error)
             ctx.exit(1)
@@ -77,6 +77,8 @@ def show(error: Exception) -> None:
         for each in error.exceptions:
             show(each)
         return
+    if isinstance(error, OSError):
+        error = IOFailure(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     if not isinstance(error, PodnetError):
         raise error
     click.secho(f"podnet: {error.msg}", fg="red", err=True, color=colour(sys.stderr))
