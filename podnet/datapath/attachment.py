@@ -5,7 +5,7 @@ packet; a sysctl before the address it must admit; a link up before its routes.
 """
 
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from podnet.datapath.hardware import GATEWAY_MAC, bridge_mac, link_local, pod_mac, port_mac
 from podnet.datapath.ruleset import PTP_GATEWAY4, PTP_GATEWAY6, pod_elements
@@ -86,13 +86,19 @@ def _to_the_pod(facts: NodeFacts, lease: Lease) -> Iterator[Step]:
         address = leased.address
         source = facts.address(address.version)
         yield Step(
-            Route(at="node", dst=ip_network(address), dev=lease.link, src=source, protocol=PROTOCOL),
+            Route(at="node", dst=_alone(address), dev=lease.link, src=source, protocol=PROTOCOL),
             f"{address} is behind {lease.link}",
         )
         yield Step(
             Neighbour(at="node", dev=lease.link, address=address, mac=mac),
             "the only neighbour on the link, so nothing has to be asked",
         )
+
+
+def _alone(address: IPAddress) -> IPNetwork:
+    """Return the network of `address` alone; from a pair of integers, since ipaddress parses text otherwise."""
+    single = (int(address), address.max_prefixlen)
+    return IPv4Network(single) if address.version == IPV4 else IPv6Network(single)
 
 
 def _host_end(network: Network, facts: NodeFacts, lease: Lease, master: str = "") -> Link:
@@ -179,7 +185,7 @@ def _pod_routes(network: Network, lease: Lease, name: str) -> Iterator[Step]:
     for dst, via in pod_routes(network, lease):
         covered.add(dst)
         yield Step(Route(at="pod", dst=dst, dev=name, via=via, onlink=True), f"{reason}: it goes by the node")
-    for leased in lease.addresses:
+    for leased in lease.addresses if network.routes else ():
         subnet = ip_network(f"{leased.gateway}/{leased.prefixlen}", strict=False)
         if not any(subnet.version == dst.version and subnet.subnet_of(dst) for dst in covered):  # type: ignore[arg-type]
             covered.add(subnet)
