@@ -211,11 +211,11 @@ name_link() {
     blake2s 5 $(printf '%s\0%s\0%s\0%s' "$network" "$container" "$ifname" "$1" | od -An -v -tu1)
     bits=$(((h0 & 255) << 32 | (h0 >> 8 & 255) << 24 | (h0 >> 16 & 255) << 16 | h0 >> 24 << 8 | h1 & 255))
     set -- a b c d e f g h i j k l m n o p q r s t u v w x y z 2 3 4 5 6 7
-    link=veth-
+    name=veth-
     for place in 35 30 25 20 15 10 5; do
-        eval "link=$link\${$(((bits >> place & 31) + 1))}"
+        eval "name=$name\${$(((bits >> place & 31) + 1))}"
     done
-    link=$link@suffix@
+    link=$name@suffix@
 }
 
 # The pod's MAC address: 0a:58 and the bytes of IPv4 address $1, or the hash of

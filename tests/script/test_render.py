@@ -69,12 +69,13 @@ def test_shells_accept_it(kind: Datapath, families: str, firewall: Firewall, she
     assert "\nline" not in text
 
 
+@DATAPATHS
 @FIREWALLS
-def test_shellcheck_finds_nothing(firewall: Firewall) -> None:
+def test_shellcheck_finds_nothing(kind: Datapath, firewall: Firewall) -> None:
     """The linter of shell scripts has no complaint."""
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    text = printed(network("bridge", "46"), firewall)
+    text = printed(network(kind, "46"), firewall)
     done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False)
     assert done.stdout == ""
 
