@@ -79,13 +79,13 @@ DRAWN = {"ifindex", "link_index", "link_netnsid", "handle", "root_id", "stats", 
 
 
 def state_of(namespace: str) -> dict[str, Any]:
-    """Return what `ip`, `bridge` and `nft` list in `namespace`, and its sysctls, less what is drawn.
+    """Return what `ip`, `bridge` and `nft` list in `namespace` (a name or a path), and its sysctls, less what is drawn.
 
     Carriers are left out too, and what follows from them: the kernel tells of them later (linkwatch).
     """
 
     def listed(command: str) -> Any:
-        argv = ["nsenter", f"--net=/run/netns/{namespace}", *command.split()]
+        argv = ["nsenter", f"--net={path_of(namespace)}", *command.split()]
         out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
         return _plain(json.loads(out or "[]"))
 
@@ -106,6 +106,11 @@ def state_of(namespace: str) -> dict[str, Any]:
     return {what: without_carrier(found) for what, found in state.items()}
 
 
+def path_of(namespace: str) -> str:
+    """Return the path of a namespace that is given as a path, or as a name of ip-netns(8)."""
+    return namespace if "/" in namespace else f"/run/netns/{namespace}"
+
+
 def without_carrier(state: Any) -> Any:
     """Return `state` without what follows from a bridge having had a port: its carrier, told in several places."""
     if isinstance(state, dict):
@@ -120,7 +125,7 @@ def sysctls(namespace: str) -> str:
     names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode"
     find = " -o ".join(f"-name {name}" for name in names.split())
     command = f"find /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf '(' {find} ')' -exec grep -H . '{{}}' + | sort"
-    argv = ["nsenter", f"--net=/run/netns/{namespace}", "sh", "-c", command]
+    argv = ["nsenter", f"--net={path_of(namespace)}", "sh", "-c", command]
     return subprocess.run(argv, text=True, capture_output=True, check=True).stdout
 
 
