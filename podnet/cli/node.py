@@ -2,7 +2,7 @@
 
 import click
 
-from podnet.cli.start import CONFIG, start
+from podnet.cli.start import CNI_BIN, CNI_CONF, CONFIG, start
 
 
 @click.group(name="node")
@@ -12,9 +12,11 @@ def command() -> None:
 
 @command.command()
 @click.option("--config", default=CONFIG, show_default=True, help="The node's settings; a missing file means defaults.")
-def run(config: str) -> None:
+@click.option("--cni-conf-dir", default=CNI_CONF, show_default=True, help="Where the runtime reads configurations.")
+@click.option("--cni-bin-dir", default=CNI_BIN, show_default=True, help="Where the runtime looks for plugins.")
+def run(config: str, cni_conf_dir: str, cni_bin_dir: str) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
-    Ready when /run/podnet/podnet.sock is there.
+    Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
-    raise SystemExit(start(config))
+    raise SystemExit(start(config, cni_conf_dir, cni_bin_dir))

@@ -5,15 +5,17 @@ import sys
 from podnet.errors import PodnetError
 
 CONFIG = "/etc/podnet/podnet.yaml"
+CNI_CONF = "/etc/cni/net.d"
+CNI_BIN = "/opt/cni/bin"
 
 
-def start(config: str = CONFIG) -> int:
+def start(config: str = CONFIG, cni_conf: str = CNI_CONF, cni_bin: str = CNI_BIN) -> int:
     """Run the node daemon until it is told to end; return its exit status, 1 with one line where it cannot run."""
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - click's way here shows its help without them
     from podnet.daemon.run import run  # noqa: PLC0415 - likewise
 
     try:
-        return run(Paths(config=config))
+        return run(Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin))
     except PodnetError as error:
         sys.stderr.write(f"podnet: {error.msg}\n" + (f"{error.details}\n" if error.details else ""))
         return 1
