@@ -104,7 +104,8 @@ def network_elements(networks: Iterable[Network]) -> Iterator[Step]:
         inside = (d for n in networks for d in (*n.subnets, *n.non_masquerade))
         if any(version in n.families for n in networks):
             for cidr in _collapsed(inside, version):
-                yield Step(Element(CLUSTER[version], (cidr,)), f"{cidr} is within the cluster (nodes.yaml, non-masquerade-cidrs): it sees pods' own addresses")
+                reason = f"within the cluster (nodes.yaml, non-masquerade-cidrs): {cidr} sees pods' own addresses"
+                yield Step(Element(CLUSTER[version], (cidr,)), reason)
 
 
 def _collapsed(cidrs: Iterable[IPNetwork], version: int) -> Iterator[IPNetwork]:
