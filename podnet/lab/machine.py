@@ -5,8 +5,10 @@ mount.  What was made for that is written down in /run/podnet-lab/machine.json b
 the last lab, unless someone else has come to use it.
 """
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ import msgspec
 
 from podnet.lab import namespaces
 
+UNMOUNT_WITHIN = 2.0  # seconds
 RUN = Path("/run/podnet-lab")
 NODE_FOLDERS = {
     "etc-podnet": Path("/etc/podnet"),
@@ -74,15 +77,32 @@ def release() -> None:
     if any(p.is_dir() for p in RUN.iterdir()):
         return
     traces = _read()
-    if traces.names_mounted and not any(namespaces.NAMED.iterdir()):
-        with suppress(OSError):  # busy: someone uses it
-            namespaces.unmount(namespaces.NAMED, 0)
+    if traces.names_mounted:
+        _unmount_names()
     for folder in reversed(traces.folders):
         with suppress(OSError):  # not empty: someone uses it
             Path(folder).rmdir()
     for name in ("machine.json", "lock"):
         (RUN / name).unlink(missing_ok=True)
     RUN.rmdir()
+
+
+def _unmount_names() -> None:
+    """Unmount /run/netns, unless it holds a name that is not ours.
+
+    Not lazily: the kernel is to refuse if someone adds a name at this moment.  It also refuses for as long as mount
+    namespaces of nodes that have just ended are still being taken apart, so it is asked again for a while.
+    """
+    deadline = time.monotonic() + UNMOUNT_WITHIN
+    while not any(namespaces.NAMED.iterdir()):
+        try:
+            namespaces.unmount(namespaces.NAMED, 0)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _read() -> Traces:
