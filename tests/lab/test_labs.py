@@ -65,6 +65,19 @@ def test_several_labs_at_once(machine: "Machine") -> None:
     assert machine.snapshot() == before
 
 
+def test_what_others_have_come_to_use_is_left_to_them(machine: "Machine") -> None:
+    """A file in a folder that the lab made, and a namespace beside the lab's, outlive it, folder and mount too."""
+    machine.podnet("lab", "up", "--nodes", "1", "--pods", "1")
+    machine.run("touch", "/etc/cni/theirs")
+    machine.run("ip", "netns", "add", "theirs")
+    machine.podnet("lab", "down")
+    assert machine.run("ip", "netns", "list").stdout.strip() == "theirs"
+    machine.run("ip", "netns", "exec", "theirs", "true")
+    machine.run("test", "-f", "/etc/cni/theirs")
+    left = machine.run("find", "/run/podnet-lab", "/etc/podnet", "/opt/cni", "/var/lib/podnet", check=False).stdout
+    assert left == ""
+
+
 def test_commands_run_where_they_are_told_to(machine: "Machine") -> None:
     """`lab exec` on a node is that node (host name, files), in a pod that pod, and an unknown place is named."""
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1")

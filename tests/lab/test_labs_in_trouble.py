@@ -54,6 +54,29 @@ def test_lost_too_big_news_is_found(machine: "Machine") -> None:
     assert {p["family"] for p in checked["probes"] if not p["ok"]} == {4, 6}
 
 
+def test_a_black_hole_for_large_packets_is_found(machine: "Machine") -> None:
+    """A node that silently drops what is large fails full packets and bulk between its pods, and no small ones."""
+    machine.podnet("lab", "up", "--nodes", "1", "--pods", "2")
+    rules = "table inet thief { chain taken { type filter hook forward priority 0; meta length > 1450 drop; }; }"
+    machine.podnet("lab", "exec", "n1", "--", "nft", rules)
+    lost = failed(machine.json("lab", "check"))
+    pods = {("n1-red", "n1-blue"), ("n1-blue", "n1-red")}
+    assert {(s, t) for s, t, kind in lost if kind == "full-mtu"} == pods
+    assert {kind for _, _, kind in lost} <= {"full-mtu", "tcp"}
+
+
+def test_an_impostor_is_found(machine: "Machine") -> None:
+    """Where another pod answers in a pod's place, the probes say so instead of being content with an answer."""
+    machine.podnet("lab", "up", "--nodes", "1", "--pods", "2")
+    rules = (
+        "table ip thief { chain taken { type nat hook prerouting priority -110; "
+        "ip saddr 10.99.0.11 return; iifname eth0 return; ip daddr 10.244.1.2 meta l4proto udp dnat to 10.244.1.3; }; }"
+    )
+    machine.podnet("lab", "exec", "n1", "--", "nft", rules)
+    found = {p["found"] for p in machine.json("lab", "check")["probes"] if not p["ok"] and p["target"] == "n1-red"}
+    assert "n1-blue answered in its place" in found
+
+
 def test_a_pod_that_is_gone_fails_its_probes_alone(machine: "Machine") -> None:
     """A pod whose namespace was removed fails what is from and to it, and the check still ends."""
     machine.podnet("lab", "up", "--nodes", "1", "--pods", "2")
