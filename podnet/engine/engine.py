@@ -14,11 +14,12 @@ from podnet.cni import Add, Attached, Check, Delete
 from podnet.engine.attached import attached_of
 from podnet.engine.difference import first_difference
 from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
-from podnet.errors import InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
+from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
 from podnet.model import Lease, Network, NodeFacts
 from podnet.plan import Link, Plan, diff, inverse
 
-EEXIST = 17
+TAKEN = frozenset({17, 16})
+"""EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
 
 class Job(NamedTuple):
@@ -106,12 +107,13 @@ class Engine:
         Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.
         """
         self.facts, self._mesh = facts, mesh
-        self._networks.update({network.name: network for network in networks})
         owned = self._kernel.owned()
         live = self._store.live()
         lost = [lease for lease in live if ("link", "node", lease.link) not in owned]
         self._cut(lost)
-        pods = (self.node_side(lease) for lease in live if lease not in lost)
+        here = [lease for lease in live if lease not in lost]
+        self._know(networks, here)
+        pods = (self.node_side(lease) for lease in here)
         node = self.node_plan()
         difference = diff({**owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
         try:
@@ -144,6 +146,10 @@ class Engine:
                 return self._store.reserve(*want, self._clock.now())
             except InterfaceExists:
                 self._clear(job)
+            except AddressUnavailable:
+                if not self.unreaped:
+                    raise
+                self.reap()  # what pods that were cut off still hold is free when their links are gone
             return self._store.reserve(*want, self._clock.now())
         except PodnetError as error:
             return error
@@ -158,6 +164,12 @@ class Engine:
             raise _attached_already(job)
         self._cut([lease])
         self.reap()
+
+    def _know(self, networks: Iterable[Network], leases: Iterable[Lease]) -> None:
+        """Take the node's `networks`, and those that pods of an earlier engine came with; ranges go before none."""
+        for network in map(self._store.network_of, leases):
+            self._networks.setdefault(network.name, network)
+        self._networks.update({n.name: n for n in networks if n.ranges or n.name not in self._networks})
 
     def _prepare(self, network: Network) -> None:
         """Build the node's part for a network that this engine has not met in this shape."""
@@ -184,12 +196,16 @@ class Engine:
         return attached_of(network, self.facts, lease)
 
     def _apply(self, plan: Plan, namespace: Namespace) -> None:
-        """Apply `plan`, or undo it and raise; where a link that awaits its reaping has the name, reap it first."""
+        """Apply `plan`, or undo it and raise.
+
+        Where a name is taken, maybe by a link that awaits its reaping, that is reaped first; the second try draws
+        other indexes too.
+        """
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
             self._take_back(error)
-            if error.errno != EEXIST or not isinstance(error.at, Link):
+            if error.errno not in TAKEN or not isinstance(error.at, Link):
                 raise
         else:
             return
@@ -198,7 +214,7 @@ class Engine:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
             self._take_back(error)
-            if error.errno == EEXIST and isinstance(error.at, Link):
+            if error.errno in TAKEN and isinstance(error.at, Link):
                 raise _name_taken(error.at, namespace) from error
             raise
 

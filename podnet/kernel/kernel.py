@@ -7,48 +7,32 @@ namespaces and writes the files below /proc/sys that no netlink attribute reache
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from random import randrange
-from typing import Protocol
 
 from podnet.errors import IOFailure, KernelError
 from podnet.kernel.connections import forget
+from podnet.kernel.indexes import Indexes
 from podnet.kernel.namespace import OWN, entered
 from podnet.kernel.observe import Observer
+from podnet.kernel.ports import Namespace
 from podnet.kernel.reap import Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, Request
-from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
 from podnet.plan import Batch, Link, Plan, State, Step, Sysctl, encode, headline
 from podnet.plan.objects import Place
 
-FIRST_DRAWN_INDEX = 1 << 24
-LAST_DRAWN_INDEX = 1 << 30
-LOOPBACK_INDEX = 1
 TOLERATED = frozenset(
     {errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO, errno.EINVAL, errno.ENETDOWN}
 )
 
 HINTS = {
     errno.EPERM: "podnet needs CAP_NET_ADMIN, run it as root",
-    errno.EOPNOTSUPP: "this kernel lacks the feature; `podnet doctor` names the missing module",
+    errno.EOPNOTSUPP: "this kernel lacks the feature: load or build the module for it",
     errno.EEXIST: "something of that name or address is there already",
     errno.ENOBUFS: "the kernel has no memory for it now, ask again",
 }
-
-
-class Namespace(Protocol):
-    """A pod's namespace, open."""
-
-    @property
-    def descriptor(self) -> int:
-        """The open file."""
-
-    @property
-    def path(self) -> str:
-        """The runtime's name for it."""
 
 
 class Kernel:
@@ -60,8 +44,7 @@ class Kernel:
         self._route = NetlinkSocket(NETLINK_ROUTE)
         self._netfilter = NetlinkSocket(NETLINK_NETFILTER)
         self._observer = Observer(self._route, self._netfilter)
-        self._next_index = randrange(FIRST_DRAWN_INDEX, LAST_DRAWN_INDEX)  # noqa: S311 - a name, not a secret
-        self._indexes: dict[str, int] = {}
+        self._indexes = Indexes(self._route, self._home)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -73,7 +56,7 @@ class Kernel:
 
     def apply(self, plan: Plan, namespace: Namespace | None = None) -> None:
         """Carry out `plan`; raise `KernelError` at the first refusal, with the steps that took effect in `done`."""
-        batches = encode(plan, self._resolve(plan, namespace), namespace.descriptor if namespace else None)
+        batches = encode(plan, self._indexes.resolve(plan, namespace), namespace.descriptor if namespace else None)
         carried: list[int] = []
         for at, group in _by_place(batches):
             try:
@@ -85,16 +68,15 @@ class Kernel:
             except OSError as error:
                 raise IOFailure(f"netlink: {error.strerror}") from error
             if refusals:
-                self._indexes.clear()
+                self._indexes.forget()
                 number, refusal = refusals[0]
-                failed = {step for step, _ in refusals}
                 raise KernelError(
                     headline(plan.steps[number], namespace.path if namespace else "pod"),
                     refusal.errno,
                     refusal.extack,
                     HINTS.get(refusal.errno, ""),
                     at=plan.steps[number].object,
-                    done=tuple(plan.steps[n] for n in dict.fromkeys(carried) if n not in failed),
+                    done=tuple(plan.steps[n] for n in dict.fromkeys(carried)),
                 )
 
     def dismantle(self, plan: Plan) -> None:
@@ -104,7 +86,7 @@ class Kernel:
         """
         present = Plan(tuple(s for s in plan.steps if self._known(s)))
         refused: list[tuple[Step, Refusal]] = []
-        for batch in encode(present, self._resolve(present, None)):
+        for batch in encode(present, self._indexes.resolve(present, None)):
             if batch.channel == "netfilter":
                 refused += self._dismantle_atomically(present, batch)
             elif batch.channel == "route" and batch.requests:
@@ -135,73 +117,23 @@ class Kernel:
     def reap(self) -> Reaped:
         """Delete the doomed links with one message; see :func:`podnet.kernel.reap.reap`."""
         reaped = reap(self._route)
-        for name in (*reaped.links, *reaped.strangers):
-            self._indexes.pop(name, None)
+        if reaped.links:
+            self._indexes.forget(*reaped.links)
         return reaped
 
     def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
         """Delete the conntrack entries that begin or end at one of `addresses`; none is no error."""
         forget(self._netfilter, addresses)
 
-    # Indexes
-
-    def _resolve(self, plan: Plan, namespace: Namespace | None) -> dict[tuple[Place, str], int]:
-        """Return an ifindex for every link that `plan` names: drawn for those it makes, looked up for the others."""
-        indexes: dict[tuple[Place, str], int] = {("pod", "lo"): LOOPBACK_INDEX, ("node", "lo"): LOOPBACK_INDEX}
-        for step in plan.steps:
-            thing = step.object
-            if isinstance(thing, Link):
-                if step.verb == "add" and thing.kind and (thing.peer or thing.kind != "veth"):
-                    index = self._draw()
-                    indexes[thing.at, thing.name] = index
-                    if thing.at == "node":
-                        self._indexes[thing.name] = index
-                    if thing.peer:
-                        indexes["pod", thing.peer] = self._draw()
-                elif (thing.at, thing.name) not in indexes:
-                    indexes[thing.at, thing.name] = self._index(thing.at, thing.name, namespace)
-                if thing.master and ("node", thing.master) not in indexes:
-                    indexes["node", thing.master] = self._index("node", thing.master, namespace)
-                continue
-            device = getattr(thing, "dev", "")
-            if device and (place := (thing.at, device)) not in indexes:  # type: ignore[union-attr]
-                indexes[place] = self._index(*place, namespace)
-        return indexes
-
-    def _draw(self) -> int:
-        self._next_index += 1
-        if self._next_index > LAST_DRAWN_INDEX:
-            self._next_index = FIRST_DRAWN_INDEX
-        return self._next_index
-
-    def _index(self, at: Place, name: str, namespace: Namespace | None) -> int:
-        """Return the ifindex of an existing link, remembered for the node's; raise `KernelError` ENODEV."""
-        if at == "node":
-            if name not in self._indexes:
-                self._indexes[name] = _look_up(self._route, name)
-            return self._indexes[name]
-        if namespace is None:
-            raise KernelError(f"link {name}", errno.ENODEV, hint="the pod's namespace is not at hand")
-        with entered(namespace.descriptor, self._home):
-            inside = NetlinkSocket(NETLINK_ROUTE, small=True)
-        try:
-            return _look_up(inside, name)
-        finally:
-            inside.close()
-
     def _known(self, step: Step) -> bool:
         """Tell whether the link that a node's step speaks of is there, where it speaks of one."""
         thing = step.object
         if getattr(thing, "at", "node") == "pod":
             return False
-        name = thing.name if isinstance(thing, Link) else getattr(thing, "dev", "")
-        if not name or not hasattr(thing, "at") or isinstance(thing, Sysctl):
-            return True
-        try:
-            self._index("node", name, None)
-        except KernelError:
-            return False
-        return True
+        if isinstance(thing, Link):
+            return self._indexes.there(thing.name)
+        device = getattr(thing, "dev", "")
+        return not device or self._indexes.there(device)
 
     # Sending
 
@@ -230,7 +162,9 @@ class Kernel:
                     return [(batch.steps[f.index], f) for f in failures]
             else:
                 failures = route.transact(batch.requests).failures
-            carried.extend(batch.steps)
+            refused = {f.index for f in failures}
+            # A step of several requests took effect if one did: a link that was made and could not be set is undone.
+            carried.extend(step for index, step in enumerate(batch.steps) if index not in refused)
             if failures:
                 return [(batch.steps[f.index], f) for f in failures]
         return []
@@ -268,17 +202,6 @@ def _by_place(batches: Sequence[Batch]) -> Iterator[tuple[Place, list[Batch]]]:
         run.append(batch)
     if run:
         yield run[0].at, run
-
-
-def _look_up(route: NetlinkSocket, name: str) -> int:
-    """Return the ifindex of link `name` in the namespace of `route`."""
-    transaction = route.transact([LinkMessage(ifname=name).get()])
-    if transaction.failures:
-        refusal = transaction.failures[0]
-        raise KernelError(
-            f"ip link show {name}", refusal.errno, refusal.extack, "`ip link` shows the links that are there"
-        )
-    return LinkMessage.decode(transaction.replies[0].payload, only=("ifname",)).index
 
 
 def _write(sysctl: object) -> Refusal | None:

@@ -8,11 +8,13 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import ioctl
 
 from podnet.errors import IOFailure
 from podnet.model import NamespaceId
 
 CLONE_NEWNET = 0x40000000
+NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
 OWN = "/proc/thread-self/ns/net"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,6 +53,14 @@ def open_namespace(path: str) -> int:
             f"network namespace {full}: {error.strerror}; `ip netns list` shows those with names, "
             "/proc/PID/ns/net is that of a process"
         ) from error
+
+
+def is_network(descriptor: int) -> bool:
+    """Tell whether `descriptor` is a network namespace, not a file, a folder or a namespace of another kind."""
+    try:
+        return ioctl(descriptor, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False
 
 
 def identity(descriptor: int) -> NamespaceId:
