@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -42,12 +44,17 @@ def _shape(command: F) -> F:
 
 
 @click.group(name="lab")
-def command() -> None:
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Bring up a whole pod network on this machine, try it, and take it away.
 
     Every node is a network and mount namespace with the real daemon in it, every pod a network namespace attached by
     the real plugin.  Nothing in the machine's own network is touched.  Needs root.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as an interrupt does: what was begun is undone on the way out
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+            ctx.call_on_close(partial(signal.signal, number, signal.SIG_DFL))
 
 
 @command.command()
@@ -60,7 +67,7 @@ def up(name: str, as_json: bool, **shape: Any) -> None:
     _status(name, as_json=as_json)
     if not as_json:
         own = _own(name)
-        say(f"up in {seconds:.1f} s; next: podnet lab check{own}, podnet lab exec{own} n1 -- ip addr")
+        say(f"up in {seconds:.1f} s; next: {_podnet()} lab check{own}, {_podnet()} lab exec{own} n1 -- ip addr")
 
 
 @command.command(name="check")
@@ -147,16 +154,24 @@ def demo(name: str, **shape: Any) -> None:
     first, last = (pods[0], pods[-1]) if pods else ("n1", "n1")
     address = recorded.pods[last][0] if pods else "10.99.0.1"
     say(f"{len(recorded.nodes)} nodes and {len(pods)} pods came up in {seconds:.1f} s.  To try next:")
-    for words, what in (
-        (f"podnet lab exec{own} {first} -- ping -c 3 {address}", f"from {first} to {last}"),
-        (f"podnet lab exec{own} n1 -- podnet explain red", "what was done for a pod, as ip and nft commands"),
-        (f"podnet lab exec{own} n1 -- nft list ruleset", "what the kernel filters and translates on a node"),
-        (f"podnet lab add-node{own}", "a further node; all others get routes to its pods"),
-        (f"podnet lab check{own}", "the matrix again"),
-        (f"podnet lab down{own}", "everything gone"),
-    ):
-        say(f"  {words:<52} {click.style('# ' + what, dim=True)}")
+    tries = (
+        (f"{_podnet()} lab exec{own} {first} -- ping -c 3 {address}", f"from {first} to {last}"),
+        (f"{_podnet()} lab exec{own} n1 -- podnet explain red", "what was done for a pod, as ip and nft commands"),
+        (f"{_podnet()} lab exec{own} n1 -- nft list ruleset", "what the kernel filters and translates on a node"),
+        (f"{_podnet()} lab add-node{own}", "a further node; all others get routes to its pods"),
+        (f"{_podnet()} lab check{own}", "the matrix again"),
+        (f"{_podnet()} lab down{own}", "everything gone"),
+    )
+    width = max(len(words) for words, _ in tries)
+    for words, what in tries:
+        say(f"  {words.ljust(width)}  {click.style('# ' + what, dim=True)}")
     sys.exit(0 if checked.ok else 1)
+
+
+def _podnet() -> str:
+    """Return how this very podnet is called: by its name if that finds it, else as it was."""
+    called = sys.argv[0]
+    return called if Path(called).name == "podnet" and shutil.which("podnet") != called else "podnet"
 
 
 def _own(name: str) -> str:

@@ -7,7 +7,7 @@ Network namespaces get names as ``ip netns add`` gives them (a bind mount of the
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -125,13 +125,18 @@ def named(prefix: str) -> list[str]:
         return []
 
 
-def members(names: list[str]) -> list[int]:
-    """Return the ids of all processes whose network namespace is one of `names`, but not of this process."""
-    wanted = set()
+def identities(names: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """Return what the named network namespaces are, by device and inode, whatever becomes of their names."""
+    found = set()
     for name in names:
-        with suppress(OSError):
+        with suppress(OSError):  # it ended meanwhile
             status = (NAMED / name).stat()
-            wanted.add((status.st_dev, status.st_ino))
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def members(wanted: frozenset[tuple[int, int]]) -> list[int]:
+    """Return the ids of all processes whose network namespace is one of `wanted`, but not of this process."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -8,12 +8,11 @@ from podnet.lab.topology import Endpoint
 Paint = Callable[[str, str], str]  # text and colour (green, red, dim, bold, …) to text
 
 GOOD, BAD, NOT_ASKED = "✓", "✗", "·"
-LEGEND = (
-    f"rows: sources, columns: targets.  {GOOD} all of T TCP, U UDP, I ICMP echo, F a full-MTU packet with DF, "
-    f"B one byte more brings back ICMP too-big\n"
-    f"{BAD} and the letters of those that failed.  {NOT_ASKED} not asked: the outside has no route to pods.  "
-    "The address that targets see is checked too: a pod's own within the cluster, its node's outside"
-)
+LEGEND = f"""\
+rows: sources, columns: targets; the address that a target sees is checked too: a pod's own within
+the cluster, its node's outside.  {GOOD} all of T TCP, U UDP, I ICMP echo, F a full-MTU packet with DF,
+B one byte more with DF brings back the news that it is too big.  {BAD} and the letters of those that
+failed.  {NOT_ASKED} not asked: the outside has no route to pods."""
 THROUGH = {
     Through.DNAT: "pod → DNATed address → another pod of the node",
     Through.HAIRPIN: "pod → DNATed address → itself (hairpin)",

@@ -102,10 +102,12 @@ def down(name: str, report: Report = quietly) -> bool:
     place = record.folder(name)
     names = namespaces.named(_prefix(name))
     found = bool(names) or place.exists()
-    _end(names)
+    wanted = namespaces.identities(names)
+    _end(wanted)
     for done, namespace in enumerate(names, 1):
         namespaces.delete(namespace)
         report("namespaces", done, len(names))
+    _end(wanted)  # a process that a killed `up` had begun may have entered in between; from now on none can
     if found or machine.RUN.exists():
         with machine.locked():
             shutil.rmtree(place, ignore_errors=True)
@@ -113,21 +115,20 @@ def down(name: str, report: Report = quietly) -> bool:
     return found
 
 
-def _end(names: list[str]) -> None:
-    """End all processes in the namespaces `names`: politely first, and for good after a while."""
-    for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, PATIENCE)):
-        left = namespaces.members(names)
+def _end(wanted: frozenset[tuple[int, int]]) -> None:
+    """End all processes in the network namespaces `wanted`: politely first, and for good after a while."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        left = namespaces.members(wanted)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while left and time.monotonic() < deadline:
             time.sleep(0.005)
-            left = namespaces.members(names)
+            left = namespaces.members(wanted)
         if not left:
             return
-    if left:
-        raise IOFailure(f"processes {', '.join(map(str, left))} in the lab's namespaces do not end, even killed")
+    raise IOFailure(f"processes {', '.join(map(str, left))} in the lab's namespaces do not end, even killed")
 
 
 def _prefix(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,25 @@ def test_a_killed_daemon_is_shown_and_taken_away(machine: "Machine") -> None:
     assert machine.snapshot() == before
 
 
-def test_a_killed_up_is_taken_away(machine: "Machine") -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_an_up_that_is_stopped_half_way_leaves_nothing(machine: "Machine", number: signal.Signals) -> None:
+    """An `up` that is told to end undoes what it began; after one that was killed `down` does."""
+    before = machine.snapshot()
+    up = machine.start("lab", "up", "--nodes", "12", "--pods", "1")
+    deadline = time.monotonic() + 30
+    while "podnet-lab-n1" not in machine.run("ip", "netns", "list").stdout:
+        assert up.poll() is None, up.communicate()
+        assert time.monotonic() < deadline
+    up.send_signal(number)
+    up.communicate()
+    assert up.returncode != 0
+    if number is signal.SIGKILL:
+        assert machine.run("ip", "netns", "list").stdout
+        machine.podnet("lab", "down")
+    assert machine.snapshot() == before
+
+
+def test_what_is_left_of_a_lab_is_taken_away(machine: "Machine") -> None:
     """A lab of which only some namespaces, a folder and a process are left goes down as a whole one does."""
     before = machine.snapshot()
     up = machine.json("lab", "up", "--nodes", "2", "--pods", "1")
