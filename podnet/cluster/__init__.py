@@ -5,7 +5,7 @@ line and key.  What does not: what follows from them (routes, rules, addresses: 
 give the same values: a tuple of Nodes, a file descriptor to wait on, and ``changed()``.
 """
 
-from podnet.cluster.network import default_network
+from podnet.cluster.network import default_network, standalone_network
 from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
 from podnet.cluster.settings import Settings, parse_settings, read_settings
 from podnet.cluster.watch import NodesWatch
@@ -19,4 +19,5 @@ __all__ = [
     "parse_settings",
     "read_nodes",
     "read_settings",
+    "standalone_network",
 ]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 
+import msgspec
+
 from podnet.cluster.nodes import own_node
 from podnet.cluster.settings import Settings
 from podnet.model import Network, Node, NodeFacts, Range
@@ -20,14 +22,25 @@ def default_network(settings: Settings, nodes: Sequence[Node], facts: NodeFacts)
     versions = dict.fromkeys(cidr.version for cidr in node.pod_cidrs)
     cluster = settings.cluster_cidrs or tuple(cidr for other in nodes for cidr in other.pod_cidrs)
     hosts = (ip_network(address) for other in nodes for address in other.addresses)
+    return msgspec.structs.replace(
+        standalone_network(settings),
+        non_masquerade=_collapsed((*cluster, *hosts, *settings.non_masquerade_cidrs)),
+        ranges=tuple(tuple(_range(c) for c in node.pod_cidrs if c.version == version) for version in versions),
+    )
+
+
+def standalone_network(settings: Settings) -> Network:
+    """Return the network of a node that no list has: without addresses of its own.
+
+    It still serves CNI configurations that bring their own ranges.
+    """
     return Network(
         name=settings.network,
         datapath=settings.datapath,
         bridge=settings.bridge,
         mtu=settings.mtu,
         masquerade=settings.masquerade,
-        non_masquerade=_collapsed((*cluster, *hosts, *settings.non_masquerade_cidrs)),
-        ranges=tuple(tuple(_range(c) for c in node.pod_cidrs if c.version == version) for version in versions),
+        non_masquerade=_collapsed(settings.non_masquerade_cidrs),
         quarantine=settings.quarantine,
     )
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from podnet import mesh
-from podnet.cluster import Settings, default_network, read_nodes, read_settings
+from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Call, Service
 from podnet.daemon.spool import waiting
@@ -41,17 +41,9 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
 
     A node that is not listed still serves configurations that bring their own ranges.
     """
-    if not any(node.name == facts.name for node in nodes):
-        return Network(
-            name=settings.network,
-            datapath=settings.datapath,
-            bridge=settings.bridge,
-            mtu=settings.mtu,
-            masquerade=settings.masquerade,
-            non_masquerade=settings.non_masquerade_cidrs,
-            quarantine=settings.quarantine,
-        )
-    return default_network(settings, nodes, facts)
+    if any(node.name == facts.name for node in nodes):
+        return default_network(settings, nodes, facts)
+    return standalone_network(settings)
 
 
 def list_nodes(settings: Settings) -> tuple[Node, ...]:

@@ -31,6 +31,8 @@ REAP_MOST = 512
 """Doomed links that are reaped at once, whatever comes."""
 REAP_LEASES = 16
 """Leases whose connections are forgotten at a time, some milliseconds' work, before requests are looked at again."""
+GC_THRESHOLD = 20_000
+"""Objects allocated beyond those freed before the collector looks at the young ones."""
 TEND_IDLE = 30.0
 """Seconds without a request after which the database's housekeeping is done."""
 
@@ -204,8 +206,10 @@ def run(paths: Paths | None = None, *, install: bool = True) -> int:
     try:
         if install:
             daemon.install()
+        # What serving allocates is small and short-lived: look for cycles seldom, and never in what start left.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
         log.info("serving")
         _profiled(daemon.serve)
     finally:

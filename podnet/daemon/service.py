@@ -12,7 +12,7 @@ from podnet.cni import Add, Check, Delete, Frame, Request, Version
 from podnet.engine import Engine, Job
 from podnet.engine.ports import Namespace
 from podnet.errors import InvalidEnvironment, PodnetError
-from podnet.kernel.namespace import identity
+from podnet.kernel.namespace import identity, is_network
 from podnet.model import Network
 
 OK, FAILED = 0, 1
@@ -116,4 +116,6 @@ def _namespace(call: Call, path: str) -> Namespace:
         raise InvalidEnvironment(
             f"CNI_NETNS {path} came without a descriptor; the shim and podnet must be of one release"
         )
+    if not is_network(call.netns):
+        raise InvalidEnvironment(f"CNI_NETNS {path} is not a network namespace; `ip netns list` shows those with names")
     return Namespace(call.netns, identity(call.netns), path)
