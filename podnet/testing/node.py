@@ -56,6 +56,11 @@ CIDRS = {4: "10.244.1.0/24", 6: "fd00:10:244:1::/64"}
 ADDRESSES = {4: "10.99.0.11", 6: "fd99::11"}
 DAEMON = "import sys; from podnet.daemon.run import run; from podnet.errors import PodnetError\ntry: run()\n"
 DAEMON += "except PodnetError as error: sys.exit(error.msg)"
+ASK = (
+    "import json, sqlite3, sys\n"
+    "database = sqlite3.connect('file:/var/lib/podnet/podnet.db?mode=ro', uri=True)\n"
+    "print(json.dumps(database.execute(sys.argv[1]).fetchall()))"
+)
 DEFAULT_CONFIGURATION = {"cniVersion": "1.0.0", "name": "podnet", "type": "podnet"}
 
 
@@ -143,7 +148,6 @@ class Node:
         self.pid = self._process.pid
         self.root = Path(f"/proc/{self.pid}/root")
         self.socket_path = f"{self.root}/run/podnet/podnet.sock"
-        self.database = self.root / "var/lib/podnet/podnet.db"
         self.daemon: Daemon | None = None
         stack.callback(self._end_daemon)
 
@@ -331,6 +335,17 @@ class Node:
     def pod_links(self) -> list[str]:
         """Return the names of the host ends that are there."""
         return sorted(name for name in self.links() if name.startswith("veth-"))
+
+    def rows(self, query: str) -> Any:
+        """Return the rows of a query of the node's database, asked on the node: SQLite resolves links in paths."""
+        return json.loads(self.run(sys.executable, "-I", "-S", "-c", ASK, query))
+
+    def leases(self) -> Any:
+        """Return what the database has of leases and addresses that are not history."""
+        return [
+            *self.rows("SELECT network, container, ifname, link, cut, hex(addresses) FROM lease WHERE closed IS NULL"),
+            *self.rows("SELECT hex(address), lease FROM address WHERE released IS NULL"),
+        ]
 
     def wait_for_links(self, count: int) -> None:
         """Wait until so many host ends are there, not one more."""

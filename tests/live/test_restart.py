@@ -1,0 +1,128 @@
+"""The daemon ends, is killed, is started again: the node's pods do not notice, and nothing is lost or left."""
+
+import signal
+import threading
+from collections.abc import Callable
+from random import Random
+from types import TracebackType
+
+import pytest
+
+from podnet.testing.node import DEFAULT_CONFIGURATION, Node, finish
+
+pytestmark = pytest.mark.live
+
+STANDALONE = {
+    **DEFAULT_CONFIGURATION,
+    "name": "standalone",
+    "ipam": {"type": "podnet", "ranges": [[{"subnet": "10.88.0.0/24"}]]},
+}
+
+
+class Stream:
+    """Numbered datagrams from one pod to another while the block runs; `lost` are those that did not arrive."""
+
+    def __init__(self, node: Node, source: str, target: str, address: str) -> None:
+        self._receiver = node.udp(target, address)
+        self._sender = node.udp(source)
+        self._sender.connect(self._receiver.getsockname())
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self.sent = 0
+        self.lost: set[int] = set()
+
+    def _send(self) -> None:
+        while not self._over.wait(0.002):
+            self._sender.send(self.sent.to_bytes(4, "big"))
+            self.sent += 1
+
+    def __enter__(self) -> "Stream":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._sender.send(b"end")
+        arrived = set()
+        while (data := self._receiver.recv(16)) != b"end":
+            arrived.add(int.from_bytes(data, "big"))
+        self.lost = set(range(self.sent)) - arrived
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("datapath", ["ptp", "bridge"])
+def test_a_restart_changes_nothing(serving: Callable[..., Node], datapath: str, how: signal.Signals) -> None:
+    """Links, rules, elements, leases are what they were, and not a datagram between pods is lost meanwhile."""
+    node = serving(datapath, (4, 6))
+    node.attach("red")
+    blue = node.attach("blue")
+    answer = node.cni("ADD", node.pod("other"), configuration=STANDALONE)
+    assert answer.status == 0, answer.stdout
+    before = node.state(), node.leases(), node.state("red")
+    with Stream(node, "red", "blue", blue) as stream:
+        assert node.stop(how) == (0 if how == signal.SIGTERM else -9)
+        assert (node.root / "run/podnet/podnet.sock").exists() == (how == signal.SIGKILL)
+        assert (node.state(), node.leases(), node.state("red")) == before
+        node.start()
+    assert stream.sent > 0
+    assert stream.lost == set()
+    assert (node.state(), node.leases(), node.state("red")) == before
+    assert node.exchange("other", "outside", "10.99.0.1") == "10.99.0.11"
+    node.attach("green")
+
+
+def test_pods_of_a_node_that_nobody_lists_survive_a_restart(bare: Node) -> None:
+    """Without nodes.yaml, where every configuration brings its own ranges, a restart changes nothing either."""
+    bare.start()
+    answer = bare.cni("ADD", bare.pod("red"), configuration=STANDALONE)
+    before = bare.state(), bare.leases()
+    bare.stop()
+    bare.start()
+    assert (bare.state(), bare.leases()) == before
+    assert bare.exchange("", "red", answer.addresses[0]) == "10.88.0.1" or bare.exchange("", "red", answer.addresses[0])
+
+
+@pytest.mark.parametrize("datapath", ["ptp", "bridge"])
+def test_kill_9_at_any_moment_leaves_what_the_next_daemon_puts_right(
+    serving: Callable[..., Node], datapath: str
+) -> None:
+    """After each kill amid ADDs and DELs, node and database agree: no lease without a link, no link without a lease."""
+    seed = Random().randrange(1 << 32)  # noqa: S311 - a storm's moments
+    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
+    random = Random(seed)  # noqa: S311 - likewise
+    node = serving(datapath)
+    node.attach("bystander")
+    friend = node.attach("friend")
+    names = [node.pod(f"pod{number}") for number in range(8)]
+    assert node.daemon is not None
+    with Stream(node, "bystander", "friend", friend) as stream:
+        for _ in range(4):
+            storm = [node.begin(random.choice(["ADD", "ADD", "DEL"]), random.choice(names)) for _ in range(10)]
+            threading.Event().wait(random.uniform(0, 0.03))
+            node.stop(signal.SIGKILL)
+            for process in storm:  # those that found no daemon are answered by a one-shot each
+                finish(process)
+            node.start()
+            assert_consistent(node, {"bystander", "friend"})
+    assert stream.lost == set(), stream.sent
+    for name in names:
+        assert node.cni("DEL", name).status == 0
+    node.wait_for_links(2)
+    assert_consistent(node, {"bystander", "friend"})
+    assert node.cni("ADD", names[0]).status == 0
+
+
+def assert_consistent(node: Node, untouched: set[str]) -> None:
+    """Compare leases, links, elements and routes of the node: each lease has one of each, and there are no others."""
+    leases = node.rows("SELECT container, link, cut, hex(addresses) FROM lease WHERE closed IS NULL")
+    assert untouched <= {container for container, *_ in leases}
+    assert [cut for _, _, cut, _ in leases] == [None] * len(leases)
+    assert sorted(link for _, link, *_ in leases) == node.pod_links()
+    addresses = sorted(".".join(str(octet) for octet in bytes.fromhex(blob)[1:5]) for *_, blob in leases)
+    assert sorted(pair["concat"][1] for pair in node.elements("pods4")) == addresses
+    assert sorted(pair["concat"][0] for pair in node.elements("hairpin4")) == addresses
+    routes = node.json("ip", "-j", "route", "show", "proto", "112", "type", "unicast")
+    assert sorted(route["dst"] for route in routes) == addresses
