@@ -1,5 +1,12 @@
 """A kit for tests of podnet and of what is built on it; nothing of podnet itself imports it.
 
 ``values`` are small networks and leases, ``namespaces`` real nodes and pods on this machine, compared by what `ip`
-and `nft` say of them.
+and `nft` say of them.  :class:`FakeKernel`, :class:`MemoryStore` and :class:`ManualClock` are the engine's ports in
+memory, with faults and crashes where a test wants them.
 """
+
+from podnet.testing.clock import ManualClock
+from podnet.testing.kernel import Crash, FakeKernel
+from podnet.testing.store import MemoryStore
+
+__all__ = ["Crash", "FakeKernel", "ManualClock", "MemoryStore"]

@@ -1,0 +1,334 @@
+"""A kernel of plan objects in memory: the engine's kernel port without root, namespaces or netlink.
+
+It behaves as Linux does in what decides whether the engine is right:
+
+- a link whose name is taken is refused with EEXIST, whichever end's it is, and then nothing of it is left, and what
+  the same batch wanted on it is refused with ENODEV;
+- addresses, routes and neighbours end with their link; its routes and neighbours, and its IPv6 addresses, when it goes
+  down; a bridge's ports lose their master with it;
+- a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
+  with the batch in which something was refused;
+- taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
+
+What the kernel does of itself is left out: prefix routes, link-local addresses of links that make their own, carriers,
+whether a gateway can be reached.  A test runs the same operations on this and on the real kernel and compares.
+"""
+
+import errno
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from podnet.engine.ports import Namespace
+from podnet.errors import KernelError
+from podnet.model import NamespaceId, NodeFacts
+from podnet.netlink.attributes import IPAddress
+from podnet.nft import Table
+from podnet.plan import (
+    GROUP_DOOMED,
+    GROUP_PODS,
+    PROTOCOL,
+    Address,
+    Link,
+    Neighbour,
+    Object,
+    Plan,
+    Route,
+    State,
+    Step,
+    Sysctl,
+    headline,
+    state_of,
+)
+from podnet.plan.objects import Place
+from podnet.testing.space import Space, creates, observed
+from podnet.testing.values import FACTS
+
+TOLERATED = frozenset(
+    {errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO, errno.EINVAL, errno.ENETDOWN}
+)
+
+Where = int | str | Callable[[Step], bool]
+
+
+class Crash(BaseException):
+    """What :meth:`FakeKernel.crash_at` raises: the process is gone, no handler of errors runs."""
+
+
+class Refusal(NamedTuple):
+    """A step and the errno with which it was refused."""
+
+    step: Step
+    errno: int
+
+
+class Sending(NamedTuple):
+    """One plan under way: the pod's space, its links as the plan wants them, and links that could not be made."""
+
+    pod: Space | None
+    peers: dict[str, Link]
+    void: set[tuple[Place, str]]
+
+
+class Reaped(NamedTuple):
+    """Names of links that were ended, and of strangers that were moved out of the doomed group."""
+
+    links: tuple[str, ...]
+    strangers: tuple[str, ...]
+
+
+class Fault(NamedTuple):
+    """What happens at a step: `error`, an errno or what is raised; `after` the step took effect, or instead of that."""
+
+    where: Where
+    error: int | Crash
+    after: bool
+
+
+class FakeKernel:
+    """A node's namespace, `node`, and those of pods that :meth:`pod` made.
+
+    `connections` are addresses of which conntrack has entries; `calls` are the names of the port's methods called.
+    """
+
+    def __init__(self, facts: NodeFacts = FACTS) -> None:
+        """Begin with `lo` and the uplink of `facts` with its addresses."""
+        self.node = Space("node")
+        self.connections: set[IPAddress] = set()
+        self.calls: list[str] = []
+        self._pods: dict[int, Space] = {}
+        self._faults: list[Fault] = []
+        self._steps = 0
+        if facts.uplink:
+            self.node.put(Link(at="node", name=facts.uplink, mac="02:00:00:00:00:0a", mtu=facts.mtu, kind="veth"))
+            for address in facts.addresses:
+                prefixlen = 24 if address.version == 4 else 64  # noqa: PLR2004 - IPv4
+                self.node.put(Address(at="node", dev=facts.uplink, address=address, prefixlen=prefixlen))
+
+    def pod(self, name: str) -> Namespace:
+        """Make a pod's namespace; its `descriptor` means something to this kernel alone."""
+        number = len(self._pods) + 1
+        self._pods[number] = Space("pod")
+        return Namespace(number, NamespaceId(4, 4_026_530_000 + number), f"/run/netns/{name}")
+
+    def inside(self, namespace: Namespace) -> Space:
+        """Return what is in a pod's namespace."""
+        return self._pods[namespace.descriptor]
+
+    def end_pod(self, namespace: Namespace) -> None:
+        """End a pod's namespace, and both ends of the links in it."""
+        space = self._pods.pop(namespace.descriptor)
+        for link in list(space.links()):
+            space.remove_link(link.name)
+
+    # Faults
+
+    def fail_at(self, where: Where, error: int, *, after: bool = False, times: int = 1) -> None:
+        """Refuse with errno `error`, the next `times`, what is at `where`.
+
+        `where` is a number (steps are counted from this call on, over all plans), a predicate of steps, or the name of
+        one of the port's methods.  `after`: the effect takes place all the same, as where a step is several messages
+        and the last is refused; within a batch of nftables nothing of the batch does.
+        """
+        self._steps = 0
+        self._faults += [Fault(where, error, after)] * times
+
+    def crash_at(self, where: Where, *, after: bool = False) -> None:
+        """Raise :class:`Crash` at `where`, before or after the effect; see :meth:`fail_at`."""
+        self._steps = 0
+        self._faults.append(Fault(where, Crash(f"at {where}"), after))
+
+    def forget_faults(self) -> None:
+        """Drop faults that have not come about."""
+        self._faults.clear()
+
+    # The engine's port
+
+    def apply(self, plan: Plan, namespace: Namespace | None = None) -> None:
+        """Carry out `plan`; raise `KernelError` at the first refusal, with the steps that took effect in `done`."""
+        self._enter("apply")
+        self._resolve(plan, namespace)
+        links = [step.object for step in plan.steps if isinstance(step.object, Link)]
+        pod = self.inside(namespace) if namespace else None
+        sending = Sending(pod, {link.name: link for link in links if link.at == "pod"}, set())
+        done: list[Step] = []
+        for (channel, _), batch in groupby(plan.steps, _batch_of):
+            carried, refused = self._send(channel, list(batch), sending)
+            done += carried
+            if refused:
+                step, number = refused[0]
+                where = namespace.path if namespace else "pod"
+                raise KernelError(headline(step, where), number, at=step.object, done=tuple(done))
+
+    def dismantle(self, plan: Plan) -> None:
+        """Carry out a plan that takes away; what is gone already is no refusal, all else is one `KernelError`."""
+        self._enter("dismantle")
+        sending = Sending(None, {}, set())
+        refused: list[Refusal] = []
+        for (channel, _), batch in groupby(filter(self._known, plan.steps), _batch_of):
+            steps = list(batch)
+            failed = self._send(channel, steps, sending)[1]
+            while channel == "netfilter" and (gone := [step for step, number in failed if number in TOLERATED]):
+                steps = [step for step in steps if step not in gone]
+                failed = self._send(channel, steps, sending)[1]
+            refused += failed
+        for step, number in refused:
+            if number not in TOLERATED:
+                raise KernelError(headline(step), number)
+
+    def observe(self, plan: Plan, namespace: Namespace | None = None) -> State:
+        """Return the state of those objects that `plan` speaks of, and what stands beside them on the same links."""
+        self._enter("observe")
+        things = [step.object for step in plan.steps]
+        found = list(observed(self.node, [thing for thing in things if place_of(thing) == "node"]))
+        if namespace is not None:
+            found += observed(self.inside(namespace), [thing for thing in things if place_of(thing) == "pod"])
+        return state_of(found)
+
+    def owned(self) -> State:
+        """Return every object of the node that is provably podnet's: by group and alias, protocol, or table."""
+        self._enter("owned")
+        objects = self.node.objects.values()
+        own = {o.name for o in self.node.links() if o.group == GROUP_PODS and o.alias.startswith("podnet:")}
+        found: list[Object] = [o for o in objects if isinstance(o, Link) and o.name in own]
+        found += [o for o in objects if isinstance(o, Neighbour) and o.dev in own]
+        found += [o for o in objects if isinstance(o, Route) and o.protocol == PROTOCOL]
+        for family in ("inet", "bridge"):
+            found += self.node.table(Table(family, "podnet"))
+        return state_of(found)
+
+    def reap(self) -> Reaped:
+        """Delete the doomed links that are podnet's; move others out of the group."""
+        self._enter("reap")
+        group = [link for link in self.node.links() if link.group == GROUP_DOOMED]
+        doomed = [link.name for link in group if link.alias.startswith("podnet:")]
+        strangers = [link for link in group if link.name not in doomed]
+        for link in strangers:
+            self.node.put(replace(link, group=0))
+        for name in doomed:
+            self.node.remove_link(name)
+        return Reaped(tuple(doomed), tuple(link.name for link in strangers))
+
+    def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
+        """Forget the connections of `addresses`."""
+        self._enter("forget_connections")
+        self.connections.difference_update(addresses)
+
+    # Sending
+
+    def _enter(self, method: str) -> None:
+        self.calls.append(method)
+        fault = self._due(method)
+        if fault is None:
+            return
+        if isinstance(fault.error, Crash):
+            raise fault.error
+        raise KernelError(method, fault.error)
+
+    def _due(self, at: str | Step) -> Fault | None:
+        """Return the fault that comes about at a step, or at a call of a method."""
+        for fault in self._faults:
+            where = fault.where
+            if isinstance(at, str) or isinstance(where, str):
+                hit = where == at
+            else:
+                hit = where == self._steps - 1 if isinstance(where, int) else where(at)
+            if hit:
+                self._faults.remove(fault)
+                return fault
+        return None
+
+    def _resolve(self, plan: Plan, namespace: Namespace | None) -> None:
+        """Raise `KernelError` ENODEV for the first link that `plan` names and neither makes nor finds."""
+        made: set[tuple[Place, str]] = set()
+        pod = self.inside(namespace) if namespace else None
+        for step in plan.steps:
+            thing = step.object
+            names: list[tuple[Place, str]] = []
+            if isinstance(thing, Link):
+                if creates(step):
+                    made |= {(thing.at, thing.name), ("pod", thing.peer)}
+                names.append((thing.at, thing.name))
+                if thing.master:
+                    names.append(("node", thing.master))
+            elif isinstance(thing, Address | Neighbour | Route) and thing.dev:
+                names.append((thing.at, thing.dev))
+            for at, name in names:
+                space = self.node if at == "node" else pod
+                if (at, name) not in made and (space is None or space.link(name) is None):
+                    raise KernelError(f"ip link show {name}", errno.ENODEV)
+
+    def _known(self, step: Step) -> bool:
+        """Tell whether a step is the node's, and the link that it speaks of is there, where it speaks of one."""
+        thing = step.object
+        if place_of(thing) == "pod" or isinstance(thing, Sysctl):
+            return False
+        name = thing.name if isinstance(thing, Link) else getattr(thing, "dev", "")
+        return not name or self.node.link(name) is not None
+
+    def _send(self, channel: str, steps: Sequence[Step], sending: Sending) -> tuple[list[Step], list[Refusal]]:
+        """Send one batch: nftables' whole or not at all, others step by step, files up to the first refusal."""
+        before = dict(self.node.objects)
+        done: list[Step] = []
+        refused: list[Refusal] = []
+        crash: Fault | None = None
+        for step in steps:
+            number, took_effect, fault = self._carry(step, sending)
+            if took_effect:
+                done.append(step)
+            if number:
+                refused.append(Refusal(step, number))
+            if fault is not None and isinstance(fault.error, Crash):
+                crash = fault
+            if (crash and channel != "netfilter") or (number and channel == "sysctl"):
+                break
+        if channel == "netfilter" and (refused or (crash and not crash.after)):
+            done, self.node.objects = [], before
+        if crash is not None:
+            assert isinstance(crash.error, Crash)  # noqa: S101 - it was asked above
+            raise crash.error
+        return done, refused
+
+    def _carry(self, step: Step, sending: Sending) -> tuple[int, bool, Fault | None]:
+        """Carry out one step; return its errno (0: none), whether it took effect, and the fault that came about."""
+        self._steps += 1
+        fault = self._due(step)
+        thing = step.object
+        number = 0
+        took_effect = False
+        if fault is None or fault.after:
+            number = self._try(step, sending)
+            took_effect = not number
+        if fault is not None and isinstance(fault.error, int):
+            number = fault.error
+        if isinstance(thing, Link) and creates(step) and not took_effect:
+            sending.void.update({("node", thing.name), ("pod", thing.peer)})
+        return number, took_effect, fault
+
+    def _try(self, step: Step, sending: Sending) -> int:
+        thing = step.object
+        place = place_of(thing)
+        name = getattr(thing, "dev", "") or (thing.name if isinstance(thing, Link) else "")
+        if (place, name) in sending.void and not creates(step):
+            return errno.ENODEV
+        space = self.node if place == "node" else sending.pod
+        if space is None:
+            return errno.ENODEV
+        peer = sending.peers.get(thing.peer) if isinstance(thing, Link) else None
+        return space.carry(step, sending.pod, peer)
+
+
+def place_of(thing: Object) -> Place:
+    """Return where `thing` is; nftables' objects are the node's."""
+    place: Place = getattr(thing, "at", "node")
+    return place
+
+
+def _batch_of(step: Step) -> tuple[str, Place]:
+    """Return the channel and the place of `step`: what follows each other with the same goes in one send."""
+    thing = step.object
+    if isinstance(thing, Link | Address | Route | Neighbour):
+        return "route", thing.at
+    return ("sysctl", thing.at) if isinstance(thing, Sysctl) else ("netfilter", "node")
