@@ -34,10 +34,13 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
     """Return the plan that turns `observed` into `desired`; empty where they agree.
 
     `ours` are observed objects that are provably podnet's: those that `desired` does not have are deleted, last made
-    first.  All that is neither desired nor in `ours` is left alone.
+    first.  All that is neither desired nor in `ours` is left alone.  A chain is compared as a whole, so rules that
+    others put into a desired chain go.
     """
     wanted = state_of(desired.objects())
     chains_to_flush = _stale_chains(observed, wanted)
+    ruled = {key_of(rule.chain) for rule in wanted.values() if isinstance(rule, Rule)}
+    chains_to_empty = {key_of(rule.chain) for rule in observed.values() if isinstance(rule, Rule)} - ruled
     steps: list[Step] = [
         Step(thing, "not part of the desired state any more", "delete")
         for thing in reversed(tuple(ours))
@@ -60,6 +63,8 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
             steps.append(step)
         elif not satisfies(found, thing):
             steps.append(step._replace(verb="set"))
+        if key in chains_to_empty:
+            steps.append(Step(thing, "it is to have no rules", "flush"))
     return Plan(tuple(steps))
 
 

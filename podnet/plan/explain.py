@@ -99,27 +99,27 @@ def _commands(step: Step, speaker: Speaker, links: Links) -> Iterator[str]:
 
 
 def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[str]:
-    ip = speaker.ip(link.at)
+    ip, name = speaker.ip(link.at), quote(link.name)
     if verb == "delete":
-        yield f"{ip} link del {link.name}"
+        yield f"{ip} link del {name}"
         return
     made_here = verb == "add" and link.kind and not (link.kind == "veth" and not link.peer)
     if made_here:
-        yield f"{ip} link add {link.name}{_born_with(link)} type {link.kind}{_peer(link, speaker, links)}"
+        yield f"{ip} link add {name}{_born_with(link)} type {link.kind}{_peer(link, speaker, links)}"
         settings = _settings(link, ("alias", "ipv6_autoconf"))
     elif link.at == "pod" and link.name in links.born:
-        settings = _settings(link, ("ipv6_autoconf",))
+        settings = _settings(link, ("alias", "ipv6_autoconf"))
     else:
         settings = _settings(link, ("mac", "mtu", "group", "alias", "master", "ipv6_autoconf"))
     if link.isolated:
-        yield f"{ip} link set {link.name} type bridge_slave isolated on"
+        yield f"{ip} link set {name} type bridge_slave isolated on"
     if settings and link.at == "pod":
-        yield f"{ip} link set {link.name}{settings}"
+        yield f"{ip} link set {name}{settings}"
         settings = ""
     if link.up or not made_here:
-        yield f"{ip} link set {link.name}{settings} {'up' if link.up else 'down'}"
+        yield f"{ip} link set {name}{settings} {'up' if link.up else 'down'}"
     elif settings:
-        yield f"{ip} link set {link.name}{settings}"
+        yield f"{ip} link set {name}{settings}"
 
 
 def _born_with(link: Link) -> str:
@@ -133,7 +133,7 @@ def _settings(link: Link, names: tuple[str, ...]) -> str:
         "queues": f" numtxqueues {link.queues} numrxqueues {link.queues}" if link.queues else "",
         "group": f" group {link.group}" if link.group else "",
         "alias": f" alias {quote(link.alias)}" if link.alias else "",
-        "master": f" master {link.master}" if link.master else "",
+        "master": f" master {quote(link.master)}" if link.master else "",
         "ipv6_autoconf": "" if link.ipv6_autoconf else " addrgenmode none",
     }
     return "".join(words[name] for name in names)
@@ -143,7 +143,7 @@ def _peer(link: Link, speaker: Speaker, links: Links) -> str:
     if not link.peer:
         return ""
     peer = links.pod.get(link.peer, Link(at="pod", name=link.peer))
-    return f" peer name {peer.name}{_settings(peer, ('mtu', 'mac', 'queues'))} netns {speaker.veth_target}"
+    return f" peer name {quote(peer.name)}{_settings(peer, ('mtu', 'mac', 'queues'))} netns {speaker.veth_target}"
 
 
 def _address(address: Address, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _address(address: Address, verb: Verb, speaker: Speaker, _links: Links) -> I
     flags = ("" if address.address.version == 4 or verb == "delete" else " nodad") + (  # noqa: PLR2004 - IP version
         "" if address.prefix_route or verb == "delete" else " noprefixroute"
     )
-    yield f"{speaker.ip(address.at)} addr {words} {address.address}/{address.prefixlen} dev {address.dev}{flags}"
+    yield f"{speaker.ip(address.at)} addr {words} {address.address}/{address.prefixlen} dev {quote(address.dev)}{flags}"
 
 
 def _route(route: Route, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _route(route: Route, verb: Verb, speaker: Speaker, _links: Links) -> Iterato
             "unreachable" if route.type == "unreachable" else "",
             default,
             f"via {route.via}" if route.via else "",
-            f"dev {route.dev}" if route.dev else "",
+            f"dev {quote(route.dev)}" if route.dev else "",
             f"proto {route.protocol}" if route.protocol != PROTOCOL_BOOT else "",
             f"src {route.src}" if route.src and verb != "delete" else "",
             f"metric {route.metric}" if route.metric else "",
@@ -178,10 +178,10 @@ def _route(route: Route, verb: Verb, speaker: Speaker, _links: Links) -> Iterato
 def _neighbour(entry: Neighbour, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
     ip = speaker.ip(entry.at)
     if verb == "delete":
-        yield f"{ip} neigh del {entry.address} dev {entry.dev}"
+        yield f"{ip} neigh del {entry.address} dev {quote(entry.dev)}"
     else:
         words = {"add": "add", "set": "replace"}[verb]
-        yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {entry.dev} nud permanent"
+        yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {quote(entry.dev)} nud permanent"
 
 
 def _sysctl(sysctl: Sysctl, _verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
