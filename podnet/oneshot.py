@@ -8,17 +8,21 @@ held because a daemon has just started, the frame goes to it after all.
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
 
 from podnet.cni import Answer, AnswerReader, Frame, FrameReader, render_error
 from podnet.daemon.node import NodeContext, list_nodes
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Call, failure
-from podnet.errors import PodnetError, StateError
+from podnet.errors import PodnetError
+from podnet.store import HeldError
 
 NETNS_DESCRIPTOR = 3
 LOCK_SECONDS = 20.0
-"""How long another one-shot is waited for: an ADD takes some tens of milliseconds, kubelet waits two minutes."""
+"""How long other one-shots are waited for: an ADD takes some tens of milliseconds, kubelet waits two minutes."""
+LOCK_SLICE = 0.25
+"""Seconds after which a wait for the lock asks whether it is a daemon by now that has it."""
 TIMEOUT = 100.0
 CHUNK = 1 << 16
 
@@ -46,13 +50,9 @@ def ask(path: str, frame: Frame, netns: int | None) -> Answer | None:
 def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:
     """Answer one frame with an engine of our own, or let the daemon that holds the database do it; never raise."""
     try:
-        try:
-            node = NodeContext(paths, wait=LOCK_SECONDS)
-        except StateError:
-            answer = ask(paths.socket, frame, netns)
-            if answer is None:
-                raise
-            return answer
+        node = _open(frame, netns, paths)
+        if isinstance(node, Answer):
+            return node
         try:
             node.reload(list_nodes(node.settings))
             node.drain_spool()
@@ -64,6 +64,20 @@ def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:
     except PodnetError as error:
         own = failure(error, frame)
         return Answer(own.status, own.stdout)
+
+
+def _open(frame: Frame, netns: int | None, paths: Paths) -> NodeContext | Answer:
+    """Return the node, ours alone, or the answer of the daemon that has it; raise `PodnetError`."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return NodeContext(paths, wait=LOCK_SLICE)
+        except HeldError:
+            answer = ask(paths.socket, frame, netns)
+            if answer is not None:
+                return answer
+            if time.monotonic() >= deadline:
+                raise
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from podnet.cni import render_conflist
 from podnet.daemon.install import install_conflist, install_shim
 from podnet.daemon.node import NodeContext, describe
 from podnet.daemon.paths import CONFLIST, Paths
-from podnet.daemon.server import Connection, Listener
+from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer
 from podnet.errors import DecodeError, PodnetError
 
@@ -36,6 +36,9 @@ GC_THRESHOLD = 20_000
 TEND_IDLE = 30.0
 """Seconds without a request after which the database's housekeeping is done."""
 
+ONESHOT_SECONDS = 2.0
+"""How long one-shots that are at work are waited for; a daemon is not, since it does not end by itself."""
+
 log = logging.getLogger("podnet")
 
 
@@ -51,12 +54,13 @@ class Daemon:
         self._reaping = False
         self._last_request = time.monotonic()
         self._tended = True
-        self._node = NodeContext(paths)
+        self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS)
         self._watch = NodesWatch(self._node.settings.nodes, self._node.settings.cluster_cidrs)
         if self._watch.error is not None and os.path.exists(self._watch.path):  # noqa: PTH110 - a str
             raise self._watch.error
         self._node.reload(self._watch.nodes)
-        self._node.drain_spool()
+        if self._node.drain_spool():
+            self._doom()
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)

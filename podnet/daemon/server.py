@@ -21,6 +21,17 @@ _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _DESCRIPTOR = struct.Struct("=i")
 
 
+def is_served(path: str) -> bool:
+    """Tell whether somebody listens on the socket at `path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_SECONDS)
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 class Connection:
     """One client: reads until its frame is whole, then waits for its answer."""
 

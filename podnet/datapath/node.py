@@ -19,7 +19,8 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
     versions = sorted({version for network in networks for version in network.families})
     if not versions:
         return Plan()
-    bridges = {network.bridge: network for network in networks if network.datapath == "bridge"}
+    # Of networks that share a bridge the first shapes it: pods know its MAC.
+    bridges = {network.bridge: network for network in reversed(networks) if network.datapath == "bridge"}
     return Plan.of(
         *(_bridge(network, facts) for network in bridges.values()),
         _forwarding(versions, facts),

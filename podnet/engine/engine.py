@@ -36,7 +36,7 @@ class Engine:
         """Take the node's `facts` and the edges; nothing is touched before :meth:`reconcile` or a verb."""
         self.facts = facts
         self._mesh = Plan()
-        self._networks: dict[str, Network] = {}
+        self._networks: tuple[Network, ...] = ()
         self._store = store
         self._kernel = kernel
         self._clock = clock
@@ -112,7 +112,7 @@ class Engine:
         lost = [lease for lease in live if ("link", "node", lease.link) not in owned]
         self._cut(lost)
         here = [lease for lease in live if lease not in lost]
-        self._know(networks, here)
+        self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)
         node = self.node_plan()
         difference = diff({**owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
@@ -127,7 +127,7 @@ class Engine:
 
     def node_plan(self) -> Plan:
         """Return what the node itself needs for its networks."""
-        return Plan.of(datapath.node_plan(tuple(self._networks.values()), self.facts), self._mesh)
+        return Plan.of(datapath.node_plan(self._networks, self.facts), self._mesh)
 
     def node_side(self, lease: Lease) -> Plan:
         """Return the steps of an attachment that stand in the node's namespace."""
@@ -165,23 +165,20 @@ class Engine:
         self._cut([lease])
         self.reap()
 
-    def _know(self, networks: Iterable[Network], leases: Iterable[Lease]) -> None:
-        """Take the node's `networks`, and those that pods of an earlier engine came with; ranges go before none."""
-        for network in map(self._store.network_of, leases):
-            self._networks.setdefault(network.name, network)
-        self._networks.update({n.name: n for n in networks if n.ranges or n.name not in self._networks})
-
     def _prepare(self, network: Network) -> None:
-        """Build the node's part for a network that this engine has not met in this shape."""
-        known = self._networks.get(network.name)
-        if known is network or known == network:
+        """Build the node's part for a network that this engine has not met in this shape.
+
+        Two shapes of one name stand beside each other: pods of the one are not to suffer from the other's coming.
+        """
+        before = self._networks
+        if network in before:
             return
-        self._networks[network.name] = network
+        self._networks = (*before, network)
         plan = self.node_plan()
         try:
             self._kernel.apply(diff(self._kernel.observe(plan), plan))
         except KernelError as error:
-            del self._networks[network.name]
+            self._networks = before
             raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
 
     def _attach(self, job: Job, lease: Lease) -> Attached | PodnetError:

@@ -13,8 +13,8 @@ live: the pod has its addresses.  cut: DEL was answered, nothing passes, link an
 to be removed.  closed: history; its addresses are free and rest from the time of the cut.
 """
 
-from podnet.store.lock import WriterLock
+from podnet.store.lock import HeldError, WriterLock
 from podnet.store.reader import Holding, Reader
 from podnet.store.store import HistoryBounds, Store
 
-__all__ = ["HistoryBounds", "Holding", "Reader", "Store", "WriterLock"]
+__all__ = ["HeldError", "HistoryBounds", "Holding", "Reader", "Store", "WriterLock"]

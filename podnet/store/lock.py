@@ -16,6 +16,10 @@ from podnet.errors import StateError
 _PAUSE = 0.005  # seconds between attempts: flock(2) knows no timeout
 
 
+class HeldError(StateError):
+    """Another process has the lock; waiting, or asking that process, helps."""
+
+
 class WriterLock:
     """The exclusive right to write a database; held from `acquire` to `release`.
 
@@ -31,7 +35,7 @@ class WriterLock:
     def acquire(cls, database: Path, timeout: float = 0.0) -> Self:
         """Lock the database at `database`, waiting at most `timeout` seconds.
 
-        Raises StateError that names the process that holds it, or says why the lock file cannot be opened.
+        Raises HeldError that names the process that holds it; StateError where the lock file cannot be opened.
         """
         path = lock_path(database)
         try:
@@ -46,7 +50,7 @@ class WriterLock:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
-                    raise StateError(_held(path)) from None
+                    raise HeldError(_held(path)) from None
                 time.sleep(_PAUSE)
             except OSError as error:
                 os.close(descriptor)
