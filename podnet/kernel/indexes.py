@@ -44,7 +44,7 @@ class Indexes:
                         found["pod", thing.peer] = self._draw()
                 elif (thing.at, thing.name) not in found:
                     found[thing.at, thing.name] = self._index(thing.at, thing.name, namespace)
-                if thing.master and ("node", thing.master) not in found:
+                if thing.master and step.verb != "delete" and ("node", thing.master) not in found:
                     found["node", thing.master] = self.of(thing.master)
                 continue
             device = getattr(thing, "dev", "")

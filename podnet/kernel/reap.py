@@ -10,7 +10,6 @@ from typing import NamedTuple
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.rtnl import Link as LinkMessage
-from podnet.netlink.rtnl import LinkInfo
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.plan import GROUP_DOOMED
 
@@ -27,7 +26,7 @@ class Reaped(NamedTuple):
 
 def reap(route: NetlinkSocket) -> Reaped:
     """Delete the links of the doomed group; raise `KernelError` where the kernel refuses."""
-    like = LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS, linkinfo=LinkInfo("veth"))
+    like = LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS)  # of every kind: a stranger's bridge would go with the group
     doomed: list[LinkMessage] = []
     strangers: list[LinkMessage] = []
     for envelope in route.dump(like.dump()):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.plan.objects import Key, Link
 from podnet.plan.plan import Object, Plan, Step
@@ -62,7 +64,7 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
         if found is None:
             steps.append(step)
         elif not satisfies(found, thing):
-            steps.append(step._replace(verb="set"))
+            steps.append(step._replace(object=_to_set(thing, found), verb="set"))
         if key in chains_to_empty:
             steps.append(Step(thing, "it is to have no rules", "flush"))
     return Plan(tuple(steps))
@@ -83,6 +85,16 @@ def satisfies(found: Object, wanted: Object) -> bool:
             and found.up == wanted.up
         )
     return found == wanted
+
+
+def _to_set(wanted: Object, found: Object) -> Object:
+    """Return `wanted` without a MAC that the link has already: setting even that one ends the link's neighbours.
+
+    (arp_netdev_event and ndisc_netdev_event flush permanent entries too on NETDEV_CHANGEADDR.)
+    """
+    if isinstance(wanted, Link) and isinstance(found, Link) and wanted.mac == found.mac:
+        return msgspec.structs.replace(wanted, mac="")
+    return wanted
 
 
 def _stale_chains(observed: State, wanted: State) -> set[Key]:

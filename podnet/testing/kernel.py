@@ -5,7 +5,7 @@ It behaves as Linux does in what decides whether the engine is right:
 - a link whose name is taken is refused with EEXIST, whichever end's it is, and then nothing of it is left, and what
   the same batch wanted on it is refused with ENODEV;
 - addresses, routes and neighbours end with their link; its routes and neighbours, and its IPv6 addresses, when it goes
-  down; a bridge's ports lose their master with it;
+  down; its neighbours when its MAC is set, be it the one it has; a bridge's ports lose their master with it;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
@@ -43,6 +43,7 @@ from podnet.plan import (
     state_of,
 )
 from podnet.plan.objects import Place
+from podnet.plan.plan import peers_made
 from podnet.testing.space import Space, creates, observed
 from podnet.testing.values import FACTS
 
@@ -65,10 +66,14 @@ class Refusal(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """One plan under way: the pod's space, its links as the plan wants them, and links that could not be made."""
+    """One plan under way: the pod's space, its links as the plan wants them, and links that could not be made.
+
+    `born` are those that come as a veth's other end, and so with MAC and MTU.
+    """
 
     pod: Space | None
     peers: dict[str, Link]
+    born: frozenset[str]
     void: set[tuple[Place, str]]
 
 
@@ -152,7 +157,7 @@ class FakeKernel:
         self._resolve(plan, namespace)
         links = [step.object for step in plan.steps if isinstance(step.object, Link)]
         pod = self.inside(namespace) if namespace else None
-        sending = Sending(pod, {link.name: link for link in links if link.at == "pod"}, set())
+        sending = Sending(pod, {link.name: link for link in links if link.at == "pod"}, peers_made(plan), set())
         done: list[Step] = []
         for (channel, _), batch in groupby(plan.steps, _batch_of):
             carried, refused = self._send(channel, list(batch), sending)
@@ -165,7 +170,7 @@ class FakeKernel:
     def dismantle(self, plan: Plan) -> None:
         """Carry out a plan that takes away; what is gone already is no refusal, all else is one `KernelError`."""
         self._enter("dismantle")
-        sending = Sending(None, {}, set())
+        sending = Sending(None, {}, frozenset(), set())
         refused: list[Refusal] = []
         for (channel, _), batch in groupby(filter(self._known, plan.steps), _batch_of):
             steps = list(batch)
@@ -317,6 +322,8 @@ class FakeKernel:
         if space is None:
             return errno.ENODEV
         peer = sending.peers.get(thing.peer) if isinstance(thing, Link) else None
+        if isinstance(thing, Link) and place == "pod" and step.verb == "add" and name in sending.born:
+            step = step._replace(object=replace(thing, mac="", mtu=0))
         return space.carry(step, sending.pod, peer)
 
 

@@ -151,6 +151,8 @@ class Space:
             up=link.up,
         )
         self.put(changed)
+        if link.mac:
+            self._drop(lambda thing: isinstance(thing, Neighbour) and thing.dev == link.name)
         if found.up and not link.up:
             self.set_down(changed)
         return 0
