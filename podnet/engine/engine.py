@@ -110,7 +110,9 @@ class Engine:
         owned = self._kernel.owned()
         live = self._store.live()
         lost = [lease for lease in live if ("link", "node", lease.link) not in owned]
-        self._cut(lost)
+        if lost:
+            self._cut(lost)
+            owned = self._kernel.owned()  # less what went with them
         here = [lease for lease in live if lease not in lost]
         self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)

@@ -2,11 +2,12 @@
 
 ``values`` are small networks and leases, ``namespaces`` real nodes and pods on this machine, compared by what `ip`
 and `nft` say of them.  :class:`FakeKernel`, :class:`MemoryStore` and :class:`ManualClock` are the engine's ports in
-memory, with faults and crashes where a test wants them.
+memory, with faults and crashes where a test wants them; :class:`FakeNode` is an engine over them.
 """
 
 from podnet.testing.clock import ManualClock
+from podnet.testing.fake_node import FakeNode
 from podnet.testing.kernel import Crash, FakeKernel
 from podnet.testing.store import MemoryStore
 
-__all__ = ["Crash", "FakeKernel", "ManualClock", "MemoryStore"]
+__all__ = ["Crash", "FakeKernel", "FakeNode", "ManualClock", "MemoryStore"]

@@ -57,7 +57,7 @@ class Space:
 
     def put(self, thing: Object) -> None:
         """Make `thing` be there as it is."""
-        self.objects[key_of(thing)] = _settled(thing) if isinstance(thing, Link) else thing
+        self.objects[key_of(thing)] = settled(thing) if isinstance(thing, Link) else thing
 
     def remove(self, thing: Object) -> None:
         """Take `thing` away, a link with all that is on it; raise `KeyError` where it is not there."""
@@ -293,6 +293,6 @@ def _device(thing: Object) -> str:
     return getattr(thing, "dev", "")
 
 
-def _settled(link: Link) -> Link:
+def settled(link: Link) -> Link:
     """Return `link` as the kernel lists it."""
     return replace(link, peer="", queues=0, mtu=link.mtu or 1500, mac=link.mac or "02:00:00:00:00:01")
