@@ -1,18 +1,19 @@
 """A node put together: settings, database, kernel and engine, for the daemon, the one-shot and `podnet explain`."""
 
+import logging
 import os
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from podnet import mesh
+from podnet import cni, mesh
 from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Call, Service
-from podnet.daemon.spool import waiting
+from podnet.daemon.spool import set_aside, waiting
 from podnet.engine import Engine
-from podnet.errors import NodeNotReady, PodnetError
+from podnet.errors import NodeNotReady, PodnetError, RequestError
 from podnet.kernel import Kernel
 from podnet.kernel.facts import boot_id, node_facts
 from podnet.model import Network, Node, NodeFacts
@@ -20,6 +21,8 @@ from podnet.plan import Plan
 from podnet.store import HistoryBounds, Store
 
 IPAddress = IPv4Address | IPv6Address
+
+log = logging.getLogger("podnet")
 
 
 class SystemClock:
@@ -83,9 +86,18 @@ class NodeContext:
         return done
 
     def drain_spool(self) -> int:
-        """Carry out the DELs that were written down while nobody served; return how many."""
+        """Carry out the DELs that were written down while nobody served; return how many.
+
+        One that says nothing that could be carried out is set aside; it is not to keep the node from serving.
+        """
         drained = 0
         for path, frame in waiting(self.paths.spool):
+            try:
+                cni.parse(frame, self.network)
+            except RequestError as error:
+                log.warning("%s is set aside: %s", path, error.msg)
+                set_aside(path)
+                continue
             (answer,) = self.service.answer([Call(frame)])
             if answer.status:
                 raise NodeNotReady(f"spooled DEL {path}: {answer.stdout.decode()}")

@@ -9,6 +9,11 @@ from podnet.errors import DecodeError, IOFailure
 SUFFIX = ".frame"
 
 
+def set_aside(path: str) -> None:
+    """Rename a file that nothing can be done with, for a person to look at."""
+    os.rename(path, f"{path}.damaged")  # noqa: PTH104 - no pathlib here
+
+
 def waiting(folder: str) -> Iterator[tuple[str, Frame]]:
     """Yield (path, frame) of each DEL in `folder`, oldest first; one that is no frame is renamed aside, never lost.
 
@@ -29,6 +34,6 @@ def waiting(folder: str) -> Iterator[tuple[str, Frame]]:
         except DecodeError:
             frame = None
         if frame is None:
-            os.rename(path, f"{path}.damaged")  # noqa: PTH104 - no pathlib here
+            set_aside(path)
             continue
         yield path, frame

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -117,8 +117,8 @@ class Daemon:
         return line
 
     def end(self, how: int = signal.SIGTERM) -> int:
-        """Send the signal `how`; return the exit status."""
-        if self.process.poll() is None:
+        """Send the signal `how`, 0 for none; return the exit status."""
+        if how and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(how)
         status = self.process.wait(PATIENCE)
@@ -180,6 +180,20 @@ class Node:
     def json(self, *argv: str, pod: str = "") -> Any:
         """Return the JSON that a command prints."""
         return json.loads(self.run(*argv, pod=pod) or "[]")
+
+    @contextmanager
+    def background(self, *argv: str) -> "Iterator[subprocess.Popen[str]]":
+        """Run a command on the node for the block; it has begun when its first line is printed, and gets SIGKILL."""
+        process = subprocess.Popen(
+            self.enter(*argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        )
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was asked for
+            assert process.stdout.readline()  # noqa: S101 - it said nothing, and ended
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     # The daemon
 
@@ -314,7 +328,7 @@ class Node:
         With `heard` the datagram goes to port 7 of `address` and is expected at that port of `target`: a service.
         """
         any_address = "::" if ":" in address else "0.0.0.0"  # noqa: S104 - in a namespace
-        server = self.udp(target, any_address, heard)
+        server = self.udp(target, any_address if heard else address, heard)
         client = self.udp(source, any_address)
         with server, client:
             client.connect((address, 7 if heard else server.getsockname()[1]))
@@ -344,8 +358,19 @@ class Node:
         """Return what the database has of leases and addresses that are not history."""
         return [
             *self.rows("SELECT network, container, ifname, link, cut, hex(addresses) FROM lease WHERE closed IS NULL"),
-            *self.rows("SELECT hex(address), lease FROM address WHERE released IS NULL"),
+            *self.rows("SELECT hex(address) FROM address WHERE released IS NULL"),
         ]
+
+    def has_process(self, word: str) -> bool:
+        """Tell whether a process on the node has `word` in its command line."""
+        mounts = os.readlink(f"/proc/{self.pid}/ns/mnt")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(process / "ns/mnt") == mounts and word.encode() in (process / "cmdline").read_bytes():
+                    return True
+            except OSError:
+                continue  # it ended
+        return False
 
     def wait_for_links(self, count: int) -> None:
         """Wait until so many host ends are there, not one more."""
