@@ -140,7 +140,7 @@ def _pod_side(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step
     if IPV6 in versions:
         local = Address(at="pod", dev=name, address=link_local(mac), prefixlen=LINK_LOCAL_PREFIX)
         yield Step(local, "IPv6: a link-local address, without waiting for duplicate address detection")
-    gateway_mac = GATEWAY_MAC if network.datapath == "ptp" else bridge_mac(_first_gateway(network))
+    gateway_mac = GATEWAY_MAC if network.datapath == "ptp" else bridge_mac(network.bridge)
     for gateway in dict.fromkeys(gateway_of(network, leased) for leased in lease.addresses):
         yield Step(
             Neighbour(at="pod", dev=name, address=gateway, mac=gateway_mac),
@@ -193,7 +193,3 @@ def _pod_routes(network: Network, lease: Lease, name: str) -> Iterator[Step]:
                 Route(at="pod", dst=subnet, dev=name, via=gateway_of(network, leased), onlink=True),
                 "ipam.routes leads nowhere near the pod's own subnet: it goes by the node too",
             )
-
-
-def _first_gateway(network: Network) -> IPAddress:
-    return network.ranges[0][0].gateway

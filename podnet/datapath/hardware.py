@@ -29,12 +29,16 @@ def pod_mac(lease: Lease) -> str:
 
 def port_mac(link: str) -> str:
     """Return the MAC of a bridge port, the host end `link` of a veth; no packet carries it."""
-    return (b"\x02" + blake2s(link.encode(), digest_size=5).digest()).hex(":")
+    return _named(link)
 
 
-def bridge_mac(gateway: IPv4Address | IPv6Address) -> str:
-    """Return the MAC of a bridge, that of its first `gateway` address: fixed, whatever ports come and go."""
-    return mac_of(gateway)
+def bridge_mac(bridge: str) -> str:
+    """Return the MAC of the bridge of that name: fixed, whatever ports come and go and whichever networks share it."""
+    return _named(bridge)
+
+
+def _named(link: str) -> str:
+    return (b"\x02" + blake2s(link.encode(errors="surrogateescape"), digest_size=5).digest()).hex(":")
 
 
 def link_local(mac: str) -> IPv6Address:

@@ -6,6 +6,7 @@ from podnet.datapath.attachment import mtu_of
 from podnet.datapath.hardware import bridge_mac
 from podnet.datapath.ruleset import network_elements, skeleton
 from podnet.model import Network, NodeFacts, Range
+from podnet.model.network import IPNetwork
 from podnet.plan import GROUP_PODS, PROTOCOL, Address, Link, Plan, Route, Step, Sysctl
 
 IPV4, IPV6 = 4, 6
@@ -19,46 +20,51 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
     versions = sorted({version for network in networks for version in network.families})
     if not versions:
         return Plan()
-    # Of networks that share a bridge the first shapes it: pods know its MAC.
-    bridges = {network.bridge: network for network in reversed(networks) if network.datapath == "bridge"}
+    bridges: dict[str, list[Network]] = {}
+    for network in networks:
+        if network.datapath == "bridge":
+            bridges.setdefault(network.bridge, []).append(network)
     return Plan.of(
-        *(_bridge(network, facts) for network in bridges.values()),
+        *(_bridge(name, sharing, facts) for name, sharing in bridges.items()),
         _forwarding(versions, facts),
         skeleton(versions),
         network_elements(networks),
-        *(_unreachable(network) for network in networks),
+        _unreachable(networks),
     )
 
 
-def _bridge(network: Network, facts: NodeFacts) -> Iterator[Step]:
-    gateways = _gateways(network)
+def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterator[Step]:
+    """Yield the bridge `name` as all `networks` that share it need it; the first lends it its name."""
+    first = networks[0].name
+    families = {version for network in networks for version in network.families}
     yield Step(
         Link(
             at="node",
-            name=network.bridge,
+            name=name,
             kind="bridge",
-            mac=bridge_mac(gateways[0].gateway),
-            mtu=mtu_of(network, facts),
+            mac=bridge_mac(name),
+            mtu=max(mtu_of(network, facts) for network in networks),
             group=GROUP_PODS,
-            alias=f"podnet:network:{network.name}",
+            alias=f"podnet:network:{first}",
             ipv6_autoconf=False,
         ),
-        f"datapath bridge: network {network.name} has its pods on {network.bridge}",
+        f"datapath bridge: network {first} has its pods on {name}",
     )
-    if IPV6 in network.families:
+    if IPV6 in families:
         yield Step(
-            Sysctl(at="node", name=f"net/ipv6/conf/{network.bridge}/disable_ipv6", value="0"),
-            f"network {network.name} has an IPv6 subnet",
+            Sysctl(at="node", name=f"net/ipv6/conf/{name}/disable_ipv6", value="0"),
+            f"network {first} has an IPv6 subnet",
         )
-    if IPV4 in network.families:
+    if IPV4 in families:
         yield Step(
-            Sysctl(at="node", name=f"net/ipv4/conf/{network.bridge}/rp_filter", value="2"),
-            f"pods' packets come by {network.bridge}, those to them leave by their ports: strict rp_filter would drop",
+            Sysctl(at="node", name=f"net/ipv4/conf/{name}/rp_filter", value="2"),
+            f"pods' packets come by {name}, those to them leave by their ports: strict rp_filter would drop",
         )
-    for pool in gateways:
+    gateways = {(pool.gateway, pool.subnet): pool for network in networks for pool in _gateways(network)}
+    for pool in gateways.values():
         address = Address(
             at="node",
-            dev=network.bridge,
+            dev=name,
             address=pool.gateway,
             prefixlen=pool.subnet.prefixlen,
             prefix_route=False,
@@ -85,9 +91,13 @@ def _forwarding(versions: Sequence[int], facts: NodeFacts) -> Iterator[Step]:
         )
 
 
-def _unreachable(network: Network) -> Iterator[Step]:
-    for subnet in network.subnets:
+def _unreachable(networks: Sequence[Network]) -> Iterator[Step]:
+    owners: dict[IPNetwork, str] = {}
+    for network in networks:
+        for subnet in network.subnets:
+            owners.setdefault(subnet, network.name)
+    for subnet, owner in owners.items():
         yield Step(
             Route(at="node", dst=subnet, type="unreachable", protocol=PROTOCOL, metric=UNREACHABLE_METRIC),
-            f"network {network.name}: an address of {subnet} that no pod has is answered here, not sent in circles",
+            f"network {owner}: an address of {subnet} that no pod has is answered here, not sent in circles",
         )

@@ -11,8 +11,7 @@ def attached_of(network: Network, facts: NodeFacts, lease: Lease) -> Attached:
     host = Interface(lease.link, host_mac(network, lease), "", mtu)
     pod = Interface(lease.attachment.ifname, pod_mac(lease), lease.netns_path, mtu)
     bridged = network.datapath == "bridge"
-    gateway = network.ranges[0][0].gateway
-    interfaces = (Interface(network.bridge, bridge_mac(gateway), "", mtu), host, pod) if bridged else (host, pod)
+    interfaces = (Interface(network.bridge, bridge_mac(network.bridge), "", mtu), host, pod) if bridged else (host, pod)
     pod_index = len(interfaces) - 1
     ips = tuple(
         IPConfig(
