@@ -77,6 +77,20 @@ def a_plan(objects: Iterable[Object]) -> Plan:
     return Plan(tuple(Step(thing, "asked for") for thing in objects))
 
 
+def merged(found: Object, told: Object) -> Object:
+    """Return what becomes of `found` when it is set to `told`: what a link is not told stays."""
+    if not (isinstance(found, Link) and isinstance(told, Link)):
+        return told
+    named = ("kind", "mac", "mtu", "group", "alias", "master")
+    return msgspec.structs.replace(
+        found,
+        **{field: getattr(told, field) for field in named if getattr(told, field)},
+        isolated=found.isolated or told.isolated,
+        ipv6_autoconf=found.ipv6_autoconf and told.ipv6_autoconf,
+        up=told.up,
+    )
+
+
 def applied(state: State, plan: Plan) -> State:
     """Return what a kernel that does as it is told has after `plan`; refuse what one would refuse."""
     found = dict(state)
@@ -87,7 +101,7 @@ def applied(state: State, plan: Plan) -> State:
         elif verb == "flush":
             found = {k: o for k, o in found.items() if not (isinstance(o, Rule) and o.chain == thing)}
         elif verb == "set":
-            found[key] = thing
+            found[key] = merged(found[key], thing)
         else:
             assert key not in found, f"EEXIST {thing}"
             found[key] = thing
@@ -201,6 +215,14 @@ def test_what_only_birth_decides_is_not_compared() -> None:
 def test_up_is_never_open(up: bool) -> None:
     """A link is wanted up or wanted down."""
     assert not satisfies(msgspec.structs.replace(FULL, up=not up), msgspec.structs.replace(FULL, up=up))
+
+
+@pytest.mark.parametrize(("found", "told"), [(FULL.mac, ""), ("02:00:00:00:00:09", FULL.mac)])
+def test_a_link_is_not_given_the_mac_it_has(found: str, told: str) -> None:
+    """Setting a MAC, even the same one, ends the link's permanent neighbours: it is said only where it differs."""
+    observed = msgspec.structs.replace(FULL, mac=found, up=False)
+    (step,) = diff(state_of([observed]), a_plan([FULL])).steps
+    assert (step.object, step.verb) == (msgspec.structs.replace(FULL, mac=told), "set")
 
 
 def test_another_kind_of_object_does_not_satisfy() -> None:
