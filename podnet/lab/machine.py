@@ -17,7 +17,7 @@ import msgspec
 
 from podnet.lab import namespaces
 
-UNMOUNT_WITHIN = 2.0  # seconds
+UNMOUNT_WITHIN = 0.5  # seconds
 RUN = Path("/run/podnet-lab")
 NODE_FOLDERS = {
     "etc-podnet": Path("/etc/podnet"),
@@ -90,15 +90,17 @@ def release() -> None:
 def _unmount_names() -> None:
     """Unmount /run/netns, unless it holds a name that is not ours.
 
-    Not lazily: the kernel is to refuse if someone adds a name at this moment.  It also refuses for as long as mount
-    namespaces of nodes that have just ended are still being taken apart, so it is asked again for a while.
+    Not lazily at first: the kernel is to refuse if someone adds a name at this very moment.  It also refuses for as
+    long as anything holds the folder itself: mount namespaces of nodes that are being taken apart, a descriptor that
+    an interrupted `up` left open.  Those come to an end by themselves, so they are waited for, but not for long.
     """
     deadline = time.monotonic() + UNMOUNT_WITHIN
     while not any(namespaces.NAMED.iterdir()):
+        late = time.monotonic() > deadline
         try:
-            namespaces.unmount(namespaces.NAMED, 0)
+            namespaces.unmount(namespaces.NAMED, namespaces.MNT_DETACH if late else 0)
         except OSError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+            if error.errno != errno.EBUSY or late:
                 return
             time.sleep(0.005)
         else:
