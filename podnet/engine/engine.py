@@ -16,6 +16,7 @@ from podnet.engine.difference import first_difference
 from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
 from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
 from podnet.model import Lease, Network, NodeFacts
+from podnet.nft import Element
 from podnet.plan import Link, Plan, diff, inverse
 
 TAKEN = frozenset({17, 16})
@@ -176,12 +177,24 @@ class Engine:
         if network in before:
             return
         self._networks = (*before, network)
-        plan = self.node_plan()
         try:
-            self._kernel.apply(diff(self._kernel.observe(plan), plan))
+            self._build()
         except KernelError as error:
             self._networks = before
+            with suppress(KernelError):
+                self._build()
             raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
+
+    def _build(self) -> None:
+        """Make what the node's part lacks.
+
+        Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
+        was there before a network widened or joined them makes room.
+        """
+        plan = self.node_plan()
+        observed = self._kernel.observe(plan)
+        intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
+        self._kernel.apply(diff(observed, plan, intervals))
 
     def _attach(self, job: Job, lease: Lease) -> Attached | PodnetError:
         """Carry out the attachment's plan, whole or not at all."""

@@ -213,6 +213,24 @@ def test_what_is_refused_is_refused_alike(stack: ExitStack) -> None:
     both.compare({"red": attach})
 
 
+def test_an_interval_makes_room_for_a_wider_one_alike(stack: ExitStack) -> None:
+    """Deleted and added in one batch they do not overlap."""
+    both = Both(a_network(), stack)
+    node = datapath.node_plan([both.network], FACTS)
+    both.do("apply", repair(both, node))
+    narrow = [s for s in node.steps if isinstance(s.object, Element) and s.object.set.interval]
+    wide = [
+        s._replace(object=Element(s.object.set, (ip_network("10.0.0.0/8"),)))
+        for s in narrow
+        if isinstance(s.object, Element)
+    ]
+    both.do("apply", Plan(tuple(wide)))
+    both.do("apply", Plan((*(step._replace(verb="delete") for step in narrow), *wide)))
+    both.compare({})
+    both.do("apply", Plan((*(step._replace(verb="delete") for step in wide), *narrow)))
+    both.compare({})
+
+
 def test_strangers_in_the_doomed_group_are_moved_out_alike(stack: ExitStack) -> None:
     """Links without podnet's alias, of whatever kind, lose the group and stay; podnet's own is ended."""
     network = a_network()

@@ -1,0 +1,239 @@
+"""Reconciliation: from whatever the node is to what networks, mesh and live leases ask for, and no further."""
+
+import errno
+from ipaddress import ip_address, ip_network
+
+import pytest
+from msgspec.structs import replace
+
+from podnet import mesh
+from podnet.errors import KernelError, NodeNotReady
+from podnet.model import Network, Node
+from podnet.nft import Chain, Element, Rule, Set, Table
+from podnet.plan import GROUP_PODS, PROTOCOL, Address, Link, Neighbour, Object, Route, Sysctl, key_of
+from podnet.testing import FakeNode
+from podnet.testing.values import FACTS, a_network
+
+NODES = tuple(Node(f"n{n}", (ip_address(f"10.99.0.1{n}"),), (ip_network(f"10.244.{n}.0/24"),)) for n in range(1, 4))
+
+
+def populated(network: Network) -> FakeNode:
+    """Return a node with two pods."""
+    node = FakeNode(network)
+    for name in ("red", "blue"):
+        node.add(name)
+    return node
+
+
+def test_the_nodes_part_is_built_once(network: Network) -> None:
+    """Then there is nothing to do, also with pods, also for another engine."""
+    node = FakeNode()
+    node.networks = (network,)
+    assert node.reconcile()
+    assert not node.reconcile()
+    node.add("red")
+    assert not node.reconcile()
+    node.restart()
+    assert not node.reconcile()
+    assert node.state() == node.desired()
+
+
+def test_forwarding_is_switched_on(network: Network) -> None:
+    """For the families in use, and a switched-off one is switched on again."""
+    node = FakeNode(network)
+    files = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+    for version in network.families:
+        on = Sysctl(at="node", name=files[version], value="1")
+        assert node.kernel.node.read(on) == on
+        node.kernel.node.put(replace(on, value="0"))
+        assert [step.object for step in node.reconcile().steps] == [on]
+
+
+LOSSES = [Element, Route, Neighbour, Rule, Address]
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_what_is_missing_is_restored(network: Network, kind: type[Object]) -> None:
+    """Every element, route, neighbour, rule and address of podnet's own, one and all."""
+    node = populated(network)
+    wanted = node.desired()
+    things = [thing for key, thing in wanted.items() if isinstance(thing, kind) and key not in node.strangers]
+    for thing in things:
+        node.kernel.node.remove(thing)
+    assert bool(things) == bool(node.reconcile())
+    assert node.state() == wanted
+    assert not node.reconcile()
+
+
+def test_a_table_that_was_flushed_is_restored(network: Network) -> None:
+    """`nft flush ruleset` by somebody else, and the pods' elements are there again."""
+    node = populated(network)
+    wanted = node.desired()
+    node.kernel.node.objects = {
+        key: thing
+        for key, thing in node.kernel.node.objects.items()
+        if not isinstance(thing, Table | Chain | Set | Rule | Element)
+    }
+    node.reconcile()
+    assert node.state() == wanted
+
+
+def test_a_link_that_was_altered_is_set_right(network: Network) -> None:
+    """Its MTU, and whether it is up, with the routes and neighbours that went when it was set down."""
+    node = populated(network)
+    wanted = node.desired()
+    link = next(link for link in node.kernel.node.links() if link.alias == "podnet:red:eth0")
+    node.kernel.node.put(replace(link, mtu=1300))
+    node.kernel.node.set_down(replace(link, mtu=1300))
+    node.reconcile()
+    assert node.state() == wanted
+
+
+def test_what_is_stale_is_removed(network: Network) -> None:
+    """Routes, elements and links that are podnet's by protocol, table, or group and alias, and nobody's any more."""
+    node = populated(network)
+    wanted = node.desired()
+    element = next(t for t in wanted.values() if isinstance(t, Element) and t.set.name.startswith("pods"))
+    address = element.key[1] + 90
+    stale: list[Object] = [
+        Route(at="node", dst=ip_network("10.244.9.0/24"), dev="up0", via=ip_address("10.99.0.19"), protocol=PROTOCOL),
+        Element(element.set, ("veth-gone", address)),
+        Link(at="node", name="veth-gone", kind="veth", group=GROUP_PODS, alias="podnet:gone:eth0"),
+    ]
+    for thing in stale:
+        node.kernel.node.put(thing)
+    done = node.reconcile()
+    assert {key_of(step.object) for step in done.steps if step.verb == "delete"} == set(map(key_of, stale))
+    assert node.state() == wanted
+
+
+def test_what_is_foreign_is_left(network: Network) -> None:
+    """Links in the group without the alias, with the alias outside it, routes of others, tables of others."""
+    node = populated(network)
+    other = Table("inet", "theirs")
+    theirs: list[Object] = [
+        Link(at="node", name="grouped0", kind="veth", group=GROUP_PODS, mac="02:00:00:00:00:98", mtu=1500),
+        Link(at="node", name="aliased0", kind="veth", alias="podnet:x:eth0", mac="02:00:00:00:00:97", mtu=1500),
+        Route(at="node", dst=ip_network("10.88.0.0/16"), dev="up0", protocol=4),
+        Neighbour(at="node", dev="up0", address=ip_address("10.99.0.99"), mac="02:00:00:00:00:96"),
+        other,
+        Chain(other, "input"),
+    ]
+    for thing in theirs:
+        node.kernel.node.put(thing)
+        node.strangers[key_of(thing)] = thing
+    assert not node.reconcile()
+    assert node.state() == node.desired()
+
+
+def test_a_lease_whose_link_is_gone_is_closed(network: Network) -> None:
+    """The pod died and its DEL was never heard; what the node still has of it goes."""
+    node = populated(network)
+    node.new_namespace("red")
+    node.reconcile()
+    assert [lease.attachment.container for lease in node.store.live()] == ["blue"]
+    assert not node.store.pending()
+    assert node.state() == node.desired()
+    assert not node.reconcile()
+
+
+def test_what_was_cut_off_before_a_restart_is_reaped(network: Network) -> None:
+    """Leases that wait for their link's end are closed."""
+    node = populated(network)
+    node.delete("red")
+    node.restart()
+    node.reconcile()
+    assert not node.store.pending()
+    assert node.state() == node.desired()
+
+
+def test_a_crash_between_cutting_and_writing_it_down_is_cut_off_again(dual: FakeNode) -> None:
+    """The link is doomed, the lease is live: the pod is gone."""
+    dual.add("red")
+    dual.store.fail("cut", KernelError("killed", errno.EINTR))
+    with pytest.raises(KernelError):
+        dual.delete("red")
+    dual.restart()
+    dual.reconcile()
+    assert not dual.store.live()
+    assert dual.state() == dual.desired()
+
+
+def test_routes_to_peers_follow_the_list() -> None:
+    """A node that comes, changes its address, and goes."""
+    node = FakeNode(a_network())
+
+    def peers() -> dict[str, str]:
+        return {
+            str(route.dst): str(route.via)
+            for route in node.kernel.node.objects.values()
+            if isinstance(route, Route) and route.via
+        }
+
+    node.mesh = mesh.direct(NODES, FACTS)
+    node.reconcile()
+    assert peers() == {"10.244.2.0/24": "10.99.0.12", "10.244.3.0/24": "10.99.0.13"}
+    assert not node.reconcile()
+    moved = Node("n2", (ip_address("10.99.0.22"),), NODES[1].pod_cidrs)
+    node.mesh = mesh.direct((NODES[0], moved), FACTS)
+    node.reconcile()
+    assert peers() == {"10.244.2.0/24": "10.99.0.22"}
+    node.mesh = mesh.direct(NODES[:1], FACTS)
+    node.reconcile()
+    assert peers() == {}
+    assert node.state() == node.desired()
+
+
+def test_a_nodes_new_address_is_the_source_of_routes_to_pods(dual: FakeNode) -> None:
+    """The facts of the reconciliation hold for pods that are there and for those that come."""
+    dual.add("red")
+    new = ip_address("10.99.0.50")
+    dual.kernel.node.put(Address(at="node", dev="up0", address=new, prefixlen=24))
+    dual.strangers = {**dual.strangers, **{key: t for key, t in dual.state().items() if isinstance(t, Address)}}
+    dual.facts = replace(FACTS, addresses=(new, FACTS.addresses[1]))
+    dual.reconcile()
+    dual.add("blue")
+    sources = {t.src for t in dual.state().values() if isinstance(t, Route) and t.dst.prefixlen == 32}
+    assert sources == {new}
+    assert dual.state() == dual.desired()
+
+
+def test_a_changed_network_keeps_the_pods_that_it_had(network: Network) -> None:
+    """New pods get the new shape; old ones keep theirs, and the node serves both until the last has gone."""
+    node = populated(network)
+    old = node.add("old")
+    changed = replace(network, masquerade=False, hairpin=False, mtu=1400)
+    node.networks = (changed,)
+    node.reconcile()
+    node.check("old", old)
+    new = node.add("new")
+    assert new.interfaces[-1].mtu == 1400
+    node.check("new", new)
+    assert node.state() == node.desired()
+    node.delete("red", "blue", "old", "new")
+    node.engine.reap()
+    node.reconcile()
+    masqueraded = [t for t in node.state().values() if isinstance(t, Element) and t.set.name.startswith("masq")]
+    assert masqueraded == []
+    assert node.state() == node.desired()
+    assert not node.reconcile()
+
+
+def test_without_networks_nothing_of_podnet_is_left() -> None:
+    """A node that serves nothing any more has no table, no route, no bridge."""
+    node = FakeNode(a_network("bridge", (4, 6)))
+    node.networks = ()
+    node.reconcile()
+    assert node.state() == node.strangers
+
+
+def test_a_node_that_cannot_be_built_says_what_and_why() -> None:
+    """NodeNotReady, CNI 102, with the command; the next attempt goes on from there."""
+    node = FakeNode()
+    node.networks = (a_network("bridge", (4, 6)),)
+    node.kernel.fail_at(lambda step: isinstance(step.object, Table), errno.EOPNOTSUPP)
+    with pytest.raises(NodeNotReady, match="cannot be built: nft 'add table inet podnet': ENOTSUP") as refused:
+        node.reconcile()
+    assert refused.value.cni_code == 102
+    node.reconcile()
+    assert node.state() == node.desired()
