@@ -6,7 +6,7 @@ from podnet.datapath.attachment import mtu_of
 from podnet.datapath.hardware import bridge_mac
 from podnet.datapath.ruleset import network_elements, skeleton
 from podnet.model import Network, NodeFacts, Range
-from podnet.model.network import IPNetwork
+from podnet.model.network import IPAddress, IPNetwork
 from podnet.plan import GROUP_PODS, PROTOCOL, Address, Link, Plan, Route, Step, Sysctl
 
 IPV4, IPV6 = 4, 6
@@ -34,9 +34,9 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
 
 
 def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterator[Step]:
-    """Yield the bridge `name` as all `networks` that share it need it; the first lends it its name."""
+    """Yield the bridge `name` as all `networks` that share it need it, with each gateway once; the first says whose."""
     first = networks[0].name
-    families = {version for network in networks for version in network.families}
+    families = {version: network.name for network in reversed(networks) for version in network.families}
     yield Step(
         Link(
             at="node",
@@ -53,14 +53,16 @@ def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterato
     if IPV6 in families:
         yield Step(
             Sysctl(at="node", name=f"net/ipv6/conf/{name}/disable_ipv6", value="0"),
-            f"network {first} has an IPv6 subnet",
+            f"network {families[IPV6]} has an IPv6 subnet",
         )
     if IPV4 in families:
         yield Step(
             Sysctl(at="node", name=f"net/ipv4/conf/{name}/rp_filter", value="2"),
             f"pods' packets come by {name}, those to them leave by their ports: strict rp_filter would drop",
         )
-    gateways = {(pool.gateway, pool.subnet): pool for network in networks for pool in _gateways(network)}
+    gateways: dict[IPAddress, Range] = {}
+    for pool in (pool for network in networks for ranges in network.ranges for pool in ranges):
+        gateways.setdefault(pool.gateway, pool)
     for pool in gateways.values():
         address = Address(
             at="node",
@@ -70,11 +72,6 @@ def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterato
             prefix_route=False,
         )
         yield Step(address, f"datapath bridge: the gateway of {pool.subnet}; each pod has a route of its own")
-
-
-def _gateways(network: Network) -> list[Range]:
-    """Return the first range of each subnet, in order."""
-    return list({r.subnet: r for ranges in reversed(network.ranges) for r in reversed(ranges)}.values())[::-1]
 
 
 def _forwarding(versions: Sequence[int], facts: NodeFacts) -> Iterator[Step]:
