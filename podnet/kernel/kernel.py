@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from podnet.errors import IOFailure, KernelError
 from podnet.kernel.connections import forget
-from podnet.kernel.indexes import Indexes
+from podnet.kernel.indexes import Indexes, look_up
 from podnet.kernel.namespace import OWN, entered
 from podnet.kernel.observe import Observer
 from podnet.kernel.ports import Namespace
@@ -78,6 +78,18 @@ class Kernel:
                     at=plan.steps[number].object,
                     done=tuple(plan.steps[n] for n in dict.fromkeys(carried)),
                 )
+        if namespace is not None:
+            self._settle(plan)
+
+    def _settle(self, plan: Plan) -> None:
+        """Wait until the links that `plan` made carry packets.
+
+        A veth's first end gets its carrier when the second is up, and sends nothing before the kernel's link watch has
+        run, some milliseconds later on a busy machine; RTM_GETLINK lets it run at once (since 6.8, rtnl_getlink).
+        """
+        for step in plan.steps:
+            if isinstance(step.object, Link) and step.object.peer and step.verb == "add":
+                look_up(self._route, step.object.name)
 
     def dismantle(self, plan: Plan) -> None:
         """Carry out a plan that takes away; what is gone already is no refusal, all else is one `KernelError`.

@@ -77,12 +77,12 @@ def make_namespace(name: str, stack: ExitStack) -> None:
 DRAWN = {"ifindex", "link_index", "link_netnsid", "handle", "root_id", "stats", "stats64", "expires", "link"} | {
     "tso_max_size"
 }
-"""What differs between two runs of the same: numbers that the kernel or podnet draws, and what a bridge retains of ports
+"""What differs between two runs of the same: numbers that are drawn, and what a bridge retains of ports
 that it had."""
 
 
 def state_of(namespace: str) -> dict[str, Any]:
-    """Return what `ip`, `bridge` and `nft` list in `namespace` (a name or a path), and its sysctls, less what is drawn.
+    """Return what `ip`, `bridge` and `nft` list in `namespace` (a name or a path) and sysctls less what is drawn.
 
     Carriers are left out too, and what follows from them: the kernel tells of them later (linkwatch).
     """

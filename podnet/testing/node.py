@@ -10,18 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any, NamedTuple
 
 from podnet.kernel.namespace import OWN, entered
 from podnet.testing.namespaces import state_of
-
-PATIENCE = 15.0
-"""Seconds after which what a test waits for is not going to come."""
+from podnet.testing.waiting import PATIENCE, Daemon, eventually
 
 REPOSITORY = str(Path(__file__).parents[2])
 
@@ -80,52 +76,6 @@ class Outcome(NamedTuple):
         """The addresses of a result, without prefix lengths."""
         assert self.status == 0, self.stdout  # noqa: S101 - a test asks
         return [ip["address"].partition("/")[0] for ip in self.json["ips"]]
-
-
-class Daemon:
-    """A running daemon and what it logs."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        """Take a started process over."""
-        self.process = process
-        self.pid = process.pid
-        self.log: list[str] = []
-        self._told = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None  # noqa: S101 - it was asked for
-        for line in self.process.stderr:
-            with self._told:
-                self.log.append(line.rstrip())
-                self._told.notify_all()
-        with self._told:
-            self.log.append("")
-            self._told.notify_all()
-
-    def wait_log(self, text: str) -> str:
-        """Return the first line with `text` in it, as soon as it is logged; raise where the daemon ends before."""
-
-        def found() -> str | None:
-            return next((line for line in self.log if text in line or not line), None)
-
-        with self._told:
-            line = self._told.wait_for(found, PATIENCE)
-        if not line:
-            raise RuntimeError(f"{text!r} is not in the log: {self.log}")
-        return line
-
-    def end(self, how: int = signal.SIGTERM) -> int:
-        """Send the signal `how`, 0 for none; return the exit status."""
-        if how and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(how)
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        assert self.process.stderr is not None  # noqa: S101 - it was asked for
-        self.process.stderr.close()
-        return status
 
 
 class Node:
@@ -363,10 +313,10 @@ class Node:
 
     def has_process(self, word: str) -> bool:
         """Tell whether a process on the node has `word` in its command line."""
-        mounts = os.readlink(f"/proc/{self.pid}/ns/mnt")
+        mounts = Path(f"/proc/{self.pid}/ns/mnt").readlink()
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if os.readlink(process / "ns/mnt") == mounts and word.encode() in (process / "cmdline").read_bytes():
+                if (process / "ns/mnt").readlink() == mounts and word.encode() in (process / "cmdline").read_bytes():
                     return True
             except OSError:
                 continue  # it ended
@@ -395,13 +345,3 @@ def finish(process: "subprocess.Popen[bytes]") -> Outcome:
         process.communicate()
         raise
     return Outcome(process.returncode, stdout)
-
-
-def eventually(condition: Any, what: str) -> None:
-    """Wait until `condition()` is true, for what no event tells; raise `TimeoutError` after PATIENCE."""
-    deadline = monotonic() + PATIENCE
-    pause = threading.Event()
-    while not condition():
-        if monotonic() > deadline:
-            raise TimeoutError(what)
-        pause.wait(0.01)

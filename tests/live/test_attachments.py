@@ -33,7 +33,7 @@ def global_addresses(node: Node, pod: str) -> list[str]:
 def test_an_attached_pod_is_as_its_result_says(
     serving: Callable[..., Node], datapath: str, families: tuple[int, ...]
 ) -> None:
-    """Interfaces, addresses and routes of the result are the kernel's; pods, node and outside are reached; DEL ends all."""
+    """The result is what the kernel has; pods, node and outside are reached; DEL ends all of it."""
     node = serving(datapath, families)
     before = node.state()
     node.pod("red")
@@ -45,8 +45,8 @@ def test_an_attached_pod_is_as_its_result_says(
     assert [ip["address"] for ip in result["ips"]] == global_addresses(node, "red")
     assert {result["interfaces"][ip["interface"]]["name"] for ip in result["ips"]} == {"eth0"}
     for route in result["routes"]:
-        family = "-6" if ":" in route["dst"] else "-4"
-        shown = node.json("ip", "-j", family, "route", "show", "default", pod="red")
+        flag = "-6" if ":" in route["dst"] else "-4"
+        shown = node.json("ip", "-j", flag, "route", "show", "default", pod="red")
         assert [r["gateway"] for r in shown] == [route["gw"]]
     assert len(result["routes"]) == len(families)
 
@@ -111,7 +111,7 @@ def test_check_names_the_first_fact_that_differs(node: Node, harm: str, told: st
 
 
 def test_an_ipv6_pod_waits_for_nothing(serving: Callable[..., Node]) -> None:
-    """With IPv6 switched off in the pod before, ADD switches it on; no address is tentative; no advertisement is taken."""
+    """ADD switches IPv6 on where it is off; no address is tentative; no advertisement is taken."""
     node = serving("ptp", (6,))
     node.pod("red")
     node.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1", pod="red")

@@ -72,7 +72,7 @@ def test_bad_input_changes_nothing(settled: Node, case: str) -> None:
 
 
 def test_the_longest_configuration_that_is_taken_is_served(settled: Node) -> None:
-    """One byte short of the limit of 1 MiB is no error: it is parsed, answered, and undone by a DEL of the same size."""
+    """A configuration of just 1 MiB is no error: it is answered, and undone by a DEL of the same size."""
     name = settled.pod("long")
     document = json.dumps(with_keys(dns={"domain": ""})).encode()
     document = document[:-3] + b"x" * ((1 << 20) - len(document)) + document[-3:]
@@ -86,7 +86,7 @@ def test_the_longest_configuration_that_is_taken_is_served(settled: Node) -> Non
 
 
 def test_a_dels_configuration_may_have_become_bad(settled: Node) -> None:
-    """A pod is deleted all the same where the configuration has an unknown key, or a version of the future, by now."""
+    """A pod is deleted all the same where the configuration became bad since ADD."""
     for number, configuration in enumerate((with_keys(masqerade=True), with_keys(cniVersion="9.9.9"))):
         name = f"gone{number}"
         settled.attach(name)

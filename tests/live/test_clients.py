@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from podnet.cni import Frame
-from podnet.testing.node import DEFAULT_CONFIGURATION, Node, eventually
+from podnet.testing.node import DEFAULT_CONFIGURATION, Node
+from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
@@ -51,12 +52,14 @@ def test_only_root_may_speak(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"PNF1", os.urandom(1 << 16), add_frame("red")[:-1], b"PNF1" + b"\xff" * 12]
+    "said",
+    [b"", b"GET / HTTP/1.0\r\n\r\n", b"PNF1", os.urandom(1 << 16), add_frame("red")[:-1], b"PNF1" + b"\xff" * 12],
 )
 def test_a_client_without_a_frame_disturbs_nobody(node: Node, said: bytes) -> None:
     """Silence, garbage and half frames, held open or hung up: others are served, and no descriptor stays open."""
     assert node.daemon is not None
     descriptors = node.root.parent / f"../{node.daemon.pid}/fd"
+    assert node.cni("VERSION").status == 0
     before = len(list(descriptors.iterdir()))
     held = [node.connect() for _ in range(3)]
     netns = os.open(f"{node.root}/run/netns/outside", os.O_RDONLY)

@@ -15,13 +15,13 @@ def test_sixteen_adds_at_once(serving: Callable[..., Node], datapath: str) -> No
     node = serving(datapath, (4, 6))
     before = node.state()
     names = [node.pod(f"pod{number}") for number in range(16)]
-    outcomes = together(node, {name: "ADD" for name in names})
+    outcomes = together(node, dict.fromkeys(names, "ADD"))
     addresses = {name: outcome.addresses for name, outcome in outcomes.items()}
     assert len({address for both in addresses.values() for address in both}) == 32
     for one, other in zip(names, names[1:] + names[:1], strict=True):
         for ours, theirs in zip(addresses[one], addresses[other], strict=True):
             assert node.exchange(one, other, theirs) == ours
-    assert set(together(node, {name: "DEL" for name in names}).values()) == {(0, b"")}
+    assert set(together(node, dict.fromkeys(names, "DEL")).values()) == {(0, b"")}
     node.wait_for_links(0)
     assert node.state() == before
 
@@ -31,7 +31,10 @@ def test_adds_and_dels_of_different_pods_at_once(node: Node) -> None:
     old = [f"old{number}" for number in range(8)]
     taken = {node.attach(name) for name in old}
     new = [node.pod(f"new{number}") for number in range(8)]
-    outcomes = together(node, {name: verb for pair in zip(old, new, strict=True) for name, verb in zip(pair, ("DEL", "ADD"), strict=True)})
+    outcomes = together(
+        node,
+        {name: verb for pair in zip(old, new, strict=True) for name, verb in zip(pair, ("DEL", "ADD"), strict=True)},
+    )
     given = {name: outcomes[name].addresses[0] for name in new}
     assert len(set(given.values())) == 8
     assert not taken & set(given.values()), "an address just released rests"

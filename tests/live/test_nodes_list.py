@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from podnet.testing.node import Node, eventually
+from podnet.testing.node import Node
+from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
@@ -19,6 +20,11 @@ def mesh_routes(node: Node) -> dict[str, str]:
     return {route["dst"]: route["gateway"] for route in routes if "gateway" in route}
 
 
+def wait_for_routes(node: Node, wanted: dict[str, str]) -> None:
+    """Wait until just these routes to other nodes' pods are there."""
+    eventually(lambda: mesh_routes(node) == wanted, f"routes {wanted}")
+
+
 def test_routes_follow_the_list(node: Node) -> None:
     """A node that is listed gets its route, one that is not any more loses it, and pods do not notice."""
     address = node.attach("red")
@@ -30,7 +36,7 @@ def test_routes_follow_the_list(node: Node) -> None:
         (N1, {}),
     ):
         node.list_nodes(listed)
-        eventually(lambda wanted=wanted: mesh_routes(node) == wanted, f"{wanted}, found {mesh_routes(node)}")
+        wait_for_routes(node, wanted)
         assert node.exchange("", "red", address)
     assert node.state() == before
 

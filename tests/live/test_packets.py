@@ -12,6 +12,7 @@ pytestmark = pytest.mark.live
 
 BRIDGE_NF = "/proc/sys/net/bridge/bridge-nf-call-"
 SERVICE = {4: "10.96.0.1", 6: "fd96::1"}
+ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - in a namespace
 OUTSIDE = {4: "10.99.0.1", 6: "fd99::1"}
 IP_MTU_DISCOVER, IP_PMTUDISC_DO, IPV6_MTU_DISCOVER, IPV6_DONTFRAG = 10, 2, 23, 62
 
@@ -124,9 +125,7 @@ def as_large_as_possible(sender: socket.socket, version: int) -> None:
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("datapath", ["ptp", "bridge"])
-def test_a_full_packet_passes_and_too_big_comes_back(
-    serving: Callable[..., Node], datapath: str, version: int
-) -> None:
+def test_a_full_packet_passes_and_too_big_comes_back(serving: Callable[..., Node], datapath: str, version: int) -> None:
     """1500 bytes pass whole; where the way outside takes 1400, the pod is told so, through masquerade."""
     node = serving(datapath, (version,))
     node.attach("red")
@@ -138,9 +137,9 @@ def test_a_full_packet_passes_and_too_big_comes_back(
     target = {4: "192.0.2.1", 6: "2001:db8::1"}[version]
     length = 32 if version == 4 else 128
     node.run("ip", "-n", "outside", "addr", "add", f"{target}/{length}", "dev", "lo")
-    sender = node.udp("red", "0.0.0.0" if version == 4 else "::")
+    sender = node.udp("red", ANY[version])
     as_large_as_possible(sender, version)
-    receiver = node.udp("outside", "0.0.0.0" if version == 4 else "::")
+    receiver = node.udp("outside", ANY[version])
     sender.connect((target, receiver.getsockname()[1]))
     sender.send(b"x" * (1401 - headers))
     with pytest.raises(OSError, match="Message too long"):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from random import Random
 from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -44,7 +45,7 @@ class Stream:
         while (data := self._receiver.recv(16)) != b"end":
             self._arrived.add(int.from_bytes(data, "big"))
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from podnet.testing.node import Node, eventually
+from podnet.testing.node import Node
+from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 

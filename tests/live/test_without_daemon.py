@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from podnet.daemon.install import install_shim
-from podnet.testing.node import DEFAULT_CONFIGURATION, Node, eventually, finish
+from podnet.testing.node import DEFAULT_CONFIGURATION, Node, finish
+from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
