@@ -10,7 +10,7 @@ from bench.node import BenchError, command
 
 
 def facts(folder: Path, reference: str) -> list[str]:
-    """Return a line per fact; `folder` is where databases and host-local's files were."""
+    """Return a line per fact, before anything is measured; `folder` is where databases and host-local's files go."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     load = ", ".join(f"{one:.2f}" for one in os.getloadavg())
@@ -19,8 +19,8 @@ def facts(folder: Path, reference: str) -> list[str]:
         f"podnet {podnet.__version__}{_revision()}, Python {platform.python_version()}",
         f"reference plugins: Debian's containernetworking-plugins {reference}, {_said('iptables', '--version')}",
         f"{_said('iperf3', '--version')}; databases and host-local's files on {_filesystem(folder)}",
-        f"load average at the end: {load} (1, 5, 15 minutes; the bench's own included)",
-        f"measured {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
+        f"load average before the first measurement: {load} (1, 5, 15 minutes): what else the machine was doing",
+        f"begun {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
     ]
 
 
@@ -41,7 +41,9 @@ def _filesystem(folder: Path) -> str:
 
 
 def _revision() -> str:
+    git = ("git", "-C", Path(__file__).parent.parent)
     try:
-        return f" ({command('git', '-C', Path(__file__).parent, 'rev-parse', '--short', 'HEAD').strip()})"
+        changed = " and changes" if command(*git, "status", "--porcelain", "--", "podnet", "shim").strip() else ""
+        return f" ({command(*git, 'rev-parse', '--short', 'HEAD').strip()}{changed})"
     except (BenchError, FileNotFoundError):
         return ""

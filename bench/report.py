@@ -213,7 +213,7 @@ def markdown(table: Table) -> str:
     """Write the table as GitHub-flavoured markdown: its title a heading, the first column left, the others right."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
 
     marks = ["---"] + ["---:"] * (len(table.columns) - 1)
     lines = [f"## {table.title}", "", line(table.columns), line(marks), *(line(row) for row in table.rows), ""]

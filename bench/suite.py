@@ -198,13 +198,13 @@ def main(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     prepare_mounts(folder)
     command("ip", "link", "set", "lo", "up")
+    facts = machine.facts(folder, plugins.reference_version())
     outcomes: dict[str, Outcome] = {}
     with Progress(*columns, TextColumn("{task.fields[step]}"), console=console) as progress:
         bench = Bench(folder, QUICK if quick else FULL, compile_tools(folder), progress, contenders)
         for section in SECTIONS:
             if section in wanted:
                 outcomes[section] = MEASURES[section](bench)
-    facts = machine.facts(folder, plugins.reference_version())
     aims = report.aims_table([aim for outcome in outcomes.values() for aim in outcome.aims])
     printed = [aims] if aims.rows else []
     printed += [table for outcome in outcomes.values() for table in outcome.tables]
