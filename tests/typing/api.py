@@ -11,7 +11,7 @@ from typing import Any, assert_type
 from podnet import __version__, cni, datapath, mesh, nft, plan
 from podnet.daemon import Paths
 from podnet.daemon.explanation import Explanation, explain_configuration, explain_container
-from podnet.engine import Engine, Job
+from podnet.engine import Engine
 from podnet.errors import KernelError, PodnetError, RequestError, Unavailable
 from podnet.kernel import Kernel
 from podnet.kernel.facts import node_facts
@@ -39,7 +39,7 @@ def a_network_is_made_of_values() -> Network:
 
 
 def a_lease_is_of_an_attachment() -> Lease:
-    """A lease has all that rebuilds a plan."""
+    """Return a lease: it has all that rebuilds a plan."""
     attachment = Attachment("podnet", "4f2v", "eth0")
     assert_type(attachment.alias, str)
     return Lease(
@@ -54,7 +54,7 @@ def a_lease_is_of_an_attachment() -> Lease:
 
 
 def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: NodeFacts, nodes: Sequence[Node]) -> str:
-    """A plan is steps; every function of plan takes and gives values."""
+    """Return a plan as text; every function of plan takes and gives values."""
     whole = plan.Plan.of(
         datapath.node_plan([network], facts), mesh.direct(nodes, facts), datapath.attach(network, facts, lease)
     )
@@ -86,7 +86,7 @@ def a_step_speaks_of_an_object() -> plan.Step:
     elif isinstance(thing, nft.Element):
         assert_type(thing.set, nft.Set)
     plan.Step(thing, "because", "mend")  # type: ignore[arg-type]  # no such verb: a checker must say so
-    plan.Link("node", "br0")  # type: ignore[call-arg, misc]  # fields are named: a checker must say so
+    plan.Link("node", "br0")  # type: ignore[call-arg]  # fields are named: a checker must say so
     return step
 
 
@@ -102,12 +102,12 @@ def a_transaction_is_bytes_in_and_out(answers: Sequence[bytes]) -> list[Refusal]
 
 
 def a_configuration_is_parsed(document: bytes, default: Network) -> Network:
-    """What a runtime's network configuration says, over the node's default."""
+    """Return what a runtime's configuration says, over the node's default."""
     return cni.load(document, default)
 
 
 def the_kernel_does_and_tells(whole: plan.Plan) -> Mapping[tuple[object, ...], plan.Object]:
-    """The edge takes plans."""
+    """Return what the kernel has after it was told."""
     kernel = Kernel()
     try:
         kernel.apply(whole)
@@ -128,13 +128,13 @@ def a_node_explains_itself(paths: Paths) -> Explanation:
 
 
 def the_database_is_read(path: Path) -> list[Lease]:
-    """Reading needs no lock."""
+    """Return leases; reading needs no lock."""
     with Reader.read(path) as reader:
         return list(reader.find_container("4f2v"))
 
 
 def the_database_is_written(path: Path, network: Network) -> Lease:
-    """Writing is one process's."""
+    """Return a new lease; writing is one process's."""
     with Store.open(path, "boot", 0.0) as store:
         assert_type(store, Store)
         return store.reserve(Attachment(network.name, "4f2v", "eth0"), network, (), None, "red", 0.0)
@@ -147,9 +147,9 @@ def errors_say_whose_fault_it_is(error: PodnetError) -> tuple[int, str]:
     return error.cni_code, error.details
 
 
-def an_engine_is_given_its_edges(
-    facts: NodeFacts, store: Store, kernel: Kernel, clock: Any
-) -> tuple[Engine, type[Job]]:
-    """The ports are filled by the real ones."""
+def an_engine_is_given_its_edges(facts: NodeFacts, store: Store, kernel: Kernel, clock: Any) -> Engine:
+    """Fill the engine's ports by the real ones."""
     assert_type(__version__, str)
-    return Engine(facts, store, kernel, clock), Job
+    engine = Engine(facts, store, kernel, clock)
+    assert_type(engine.node_plan(), plan.Plan)
+    return engine
