@@ -142,6 +142,6 @@ def test_an_aim_has_a_direction(aim: Aim, met: bool) -> None:
 
 
 def test_markdown_has_a_heading_aligned_columns_and_escaped_cells() -> None:
-    """The first column is left, numbers are right, a bar in a cell does not end it and < begins no tag, the note follows."""
+    """The first column is left, numbers right; a bar in a cell does not end it, < begins no tag; the note follows."""
     table = Table("Title", ("name", "ms"), (("a|<b>", "1.0"),), "A note.")
     assert markdown(table) == "## Title\n\n| name | ms |\n| --- | ---: |\n| a\\|&lt;b> | 1.0 |\n\nA note.\n"
