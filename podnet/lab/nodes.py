@@ -32,8 +32,8 @@ def mount_script(lab: Topology, node: LabNode) -> str:
     """Return the ``sh`` script that makes a fresh mount namespace the node's: paths of its own, its own /sys.
 
     /run/netns stays the machine's, so that a pod has the same name for a user outside and a runtime on the node.
-    The script's process then sleeps, and so holds the namespaces: a bind mount, which could hold them too, is refused
-    by Linux 6.18 in a mount namespace that is not the machine's first, depending on the processor it was made on.
+    The script's process then sleeps, and so holds the namespaces: a bind mount could hold them too, but was at times
+    refused with EINVAL in a mount namespace that is not the machine's first (seen on Linux 6.18).
     """
     place = record.folder(lab.name)
     sources = {n: place / (n if n == "etc-podnet" else f"{node.name}/{n}") for n in NODE_FOLDERS}
