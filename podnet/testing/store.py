@@ -83,6 +83,10 @@ class MemoryStore:
         """Let the next `times` calls of `method` raise `error` and change nothing."""
         self._faults.setdefault(method, []).extend([error] * times)
 
+    def forget_faults(self) -> None:
+        """Drop faults that have not come about."""
+        self._faults.clear()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Group what is done in the block into one commit, undone by an exception; see `podnet.store.Store`."""
