@@ -12,7 +12,19 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from podnet.netlink.message import Request
-from podnet.netlink.rtnl import AF_BRIDGE, AF_INET, AF_INET6, Addr, AfSpec, BridgePort, Inet6, LinkInfo, Neigh, Veth
+from podnet.netlink.rtnl import (
+    AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
+    Addr,
+    AfSpec,
+    Bridge,
+    BridgePort,
+    Inet6,
+    LinkInfo,
+    Neigh,
+    Veth,
+)
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
@@ -35,6 +47,8 @@ Channel = Literal["route", "netfilter", "sysctl"]
 Indexes = Mapping[tuple[Place, str], int]
 
 _NO_AUTOCONF = AfSpec(inet6=Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE))
+_BRIDGE = LinkInfo("bridge", Bridge(mcast_snooping=0))
+"""Ports are isolated, so no multicast goes between them; watching it would cost each port that joins."""
 _ISOLATED = BridgePort(isolated=1)
 
 
@@ -149,7 +163,7 @@ def _veth_info(link: Link, context: _Context) -> LinkInfo:
 
 
 def _bridge_info(_link: Link, _context: _Context) -> LinkInfo:
-    return LinkInfo("bridge")
+    return _BRIDGE
 
 
 _KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {"veth": _veth_info, "bridge": _bridge_info}

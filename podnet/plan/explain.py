@@ -15,6 +15,10 @@ from podnet.plan.plan import Plan, Step, Verb, peers_made
 NAMED_NAMESPACES = "/run/netns/"
 
 
+_OPTIONS = {"bridge": " mcast_snooping 0"}
+"""What a kind of link is always born with: see :mod:`podnet.plan.encode`."""
+
+
 class Line(NamedTuple):
     """One command, where it acts, and the reason of the step that asks for it."""
 
@@ -105,7 +109,8 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
         return
     made_here = verb == "add" and link.kind and not (link.kind == "veth" and not link.peer)
     if made_here:
-        yield f"{ip} link add {name}{_born_with(link)} type {link.kind}{_peer(link, speaker, links)}"
+        kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_peer(link, speaker, links)}"
+        yield f"{ip} link add {name}{_born_with(link)} type {kind}"
         settings = _settings(link, ("alias", "ipv6_autoconf"))
     elif link.at == "pod" and link.name in links.born:
         settings = _settings(link, ("alias", "ipv6_autoconf"))

@@ -78,7 +78,7 @@ NOTES = (
     Note(
         "bridge added",
         "node",
-        r"ip link add br0 .*type bridge",
+        r"ip link add br0 .*type bridge.*",
         (),
         lambda built: built.link("br0").get("linkinfo", {}).get("info_kind") == "bridge",
     ),

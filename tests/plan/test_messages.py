@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from podnet.netlink.message import MESSAGES, NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, Request
-from podnet.netlink.rtnl import AF_BRIDGE, AF_INET, AF_INET6, Addr, BridgePort, LinkInfo, Neigh, Veth
+from podnet.netlink.rtnl import AF_BRIDGE, AF_INET, AF_INET6, Addr, Bridge, BridgePort, LinkInfo, Neigh, Veth
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, RTM_DELADDR, RTM_NEWADDR
@@ -71,7 +71,7 @@ def test_a_bridge_is_born_then_set_up() -> None:
     first, *rest = requests_of(BRIDGE)
     assert (first.type, first.flags) == (RTM_NEWLINK, CREATE)
     assert read(first) == LinkMessage(
-        index=7, ifname="br0", address=MAC, mtu=1400, group=5, linkinfo=LinkInfo("bridge")
+        index=7, ifname="br0", address=MAC, mtu=1400, group=5, linkinfo=LinkInfo("bridge", Bridge(mcast_snooping=0))
     )
     (last,) = rest
     assert (last.type, last.flags) == (RTM_NEWLINK, 0)

@@ -118,11 +118,11 @@ def test_an_alias_is_one_word_whatever_it_says(alias: str) -> None:
 
 PODS = Set(table=TABLE, name="pods4", key=("ifname", "ipv4_addr"))
 VERBS: list[tuple[Object, str, list[str]]] = [
-    (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge"]),
+    (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge mcast_snooping 0"]),
     (
         Link(at="node", name="br0", kind="bridge", alias="a", up=False),
         "add",
-        ["ip link add br0 type bridge", "ip link set br0 alias a"],
+        ["ip link add br0 type bridge mcast_snooping 0", "ip link set br0 alias a"],
     ),
     (
         Link(at="node", name="br0", kind="bridge", mac="02:00:00:00:00:01", mtu=1400, group=5),
