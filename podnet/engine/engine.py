@@ -15,7 +15,7 @@ from podnet.engine.attached import attached_of
 from podnet.engine.difference import first_difference
 from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
 from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
-from podnet.model import Lease, Network, NodeFacts
+from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element
 from podnet.plan import Link, Plan, diff, inverse
 
@@ -47,7 +47,11 @@ class Engine:
     def add(self, jobs: Sequence[Job]) -> list[Attached | PodnetError]:
         """Attach pods: give each its addresses and its interface, or say why not, and then leave nothing of it."""
         with self._store.transaction():
-            leases = [self._reserve(job) for job in jobs]
+            reserved: set[Attachment] = set()
+            leases = []
+            for job in jobs:
+                leases.append(self._reserve(job, reserved))
+                reserved.add(job.request.attachment)
         return [
             lease if isinstance(lease, PodnetError) else self._attach(job, lease)
             for job, lease in zip(jobs, leases, strict=True)
@@ -139,8 +143,8 @@ class Engine:
 
     # Parts
 
-    def _reserve(self, job: Job) -> Lease | PodnetError:
-        """Return the pod's new lease, or why there is none."""
+    def _reserve(self, job: Job, reserved: set[Attachment]) -> Lease | PodnetError:
+        """Return the pod's new lease, or why there is none; `reserved` are those who got theirs just now."""
         request, namespace = job
         want = (request.attachment, request.network, request.addresses, namespace.id, namespace.path)
         try:
@@ -148,6 +152,8 @@ class Engine:
             try:
                 return self._store.reserve(*want, self._clock.now())
             except InterfaceExists:
+                if request.attachment in reserved:
+                    raise  # asked for twice at once: the first is about to be attached
                 self._clear(job)
             except AddressUnavailable:
                 if not self.unreaped:

@@ -19,6 +19,9 @@ from podnet.kernel.namespace import OWN, entered
 from podnet.testing.namespaces import state_of
 from podnet.testing.waiting import PATIENCE, Daemon, eventually
 
+RESEND = 0.5
+"""Seconds after which a datagram that nobody heard is sent again."""
+
 REPOSITORY = str(Path(__file__).parents[2])
 
 SET_UP = """
@@ -275,15 +278,24 @@ class Node:
     def exchange(self, source: str, target: str, address: str, *, heard: int = 0, size: int = 8) -> str:
         """Send a datagram of `size` bytes from `source` to `address`, have `target` answer; return whom it saw ask.
 
-        With `heard` the datagram goes to port 7 of `address` and is expected at that port of `target`: a service.
+        It is sent again where it does not arrive, as whoever speaks UDP does.  With `heard` it goes to port 7 of
+        `address` and is expected at that port of `target`: a service.
         """
         any_address = "::" if ":" in address else "0.0.0.0"  # noqa: S104 - in a namespace
         server = self.udp(target, any_address if heard else address, heard)
         client = self.udp(source, any_address)
         with server, client:
             client.connect((address, 7 if heard else server.getsockname()[1]))
-            client.send(b"q" * size)
-            question, asker = server.recvfrom(1 << 16)
+            server.settimeout(RESEND)
+            for _ in range(int(PATIENCE / RESEND)):
+                client.send(b"q" * size)
+                try:
+                    question, asker = server.recvfrom(1 << 16)
+                except TimeoutError:
+                    continue
+                break
+            else:
+                raise TimeoutError(f"{target or 'the node'} does not hear {source or 'the node'} at {address}")
             server.sendto(question.upper(), asker)
             assert client.recv(1 << 16) == b"Q" * size  # noqa: S101 - a test asks
             return str(asker[0])
