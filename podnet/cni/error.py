@@ -20,12 +20,13 @@ def render(error: Exception, version: str = HIGHEST) -> bytes:
     """Return the error object at the request's `version`, or at the highest where podnet does not speak that one.
 
     Any exception may be given, so that an answer is always possible: what is not a PodnetError is a fault of podnet's
-    own, with code 999 and the exception's type before its text.
+    own, with code 999, the exception's type before its text, and its notes (PEP 678) as details.
     """
     if isinstance(error, PodnetError):
         code, msg, details = error.cni_code, error.msg, error.details
     else:
-        code, msg, details = INTERNAL, f"internal error: {type(error).__name__}: {error}", ""
+        code, msg = INTERNAL, f"internal error: {type(error).__name__}: {error}"
+        details = "\n".join(getattr(error, "__notes__", ()))
     version = version if supported(version) else HIGHEST
     return msgspec.json.encode(_Error(version, code, _printable(msg), _printable(details)))
 

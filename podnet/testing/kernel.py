@@ -104,6 +104,7 @@ class FakeKernel:
         self.connections: set[IPAddress] = set()
         self.calls: list[str] = []
         self._pods: dict[int, Space] = {}
+        self._made = 0
         self._faults: list[Fault] = []
         self._steps = 0
         if facts.uplink:
@@ -114,9 +115,14 @@ class FakeKernel:
 
     def pod(self, name: str) -> Namespace:
         """Make a pod's namespace; its `descriptor` means something to this kernel alone."""
-        number = len(self._pods) + 1
+        self._made += 1
+        number = self._made
         self._pods[number] = Space("pod")
         return Namespace(number, NamespaceId(4, 4_026_530_000 + number), f"/run/netns/{name}")
+
+    def know(self, descriptor: int, namespace: Namespace) -> None:
+        """Let `descriptor`, say of a file that a test opened, mean a pod's namespace too."""
+        self._pods[descriptor] = self.inside(namespace)
 
     def inside(self, namespace: Namespace) -> Space:
         """Return what is in a pod's namespace."""
