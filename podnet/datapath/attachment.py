@@ -174,9 +174,20 @@ def pod_routes(network: Network, lease: Lease) -> Iterator[tuple[IPNetwork, IPAd
         gateway = gateway_of(network, by_version[version])
         if not network.routes:
             yield DEFAULTS[version], gateway
-        for route in network.routes:
-            if route.dst.version == version:
-                yield route.dst, route.via if route.via and network.datapath == "bridge" else gateway
+        for dst, via in _first_of_each(network, version).items():
+            yield dst, via if via and network.datapath == "bridge" else gateway
+
+
+def _first_of_each(network: Network, version: int) -> dict[IPNetwork, IPAddress | None]:
+    """Return the network's routes of IP `version`; of several to one destination the first, as the reference plugins.
+
+    Two would be one object of the kernel, which refuses the second.
+    """
+    routes: dict[IPNetwork, IPAddress | None] = {}
+    for route in network.routes:
+        if route.dst.version == version:
+            routes.setdefault(route.dst, route.via)
+    return routes
 
 
 def _pod_routes(network: Network, lease: Lease, name: str) -> Iterator[Step]:

@@ -182,6 +182,7 @@ WITH_GATEWAY = (PodRoute(ip_network("10.0.0.0/8"), ip_address("10.244.1.9")), Po
         ("bridge", (4,), ROUTES, ["10.0.0.0/8 10.244.1.1"]),
         ("bridge", (4, 6), ROUTES, ["10.0.0.0/8 10.244.1.1", "fd00::/8 fd00:10:244:1::1"]),
         ("bridge", (4, 6), WITH_GATEWAY, ["10.0.0.0/8 10.244.1.9", "fd00::/8 fd00:10:244:1::1"]),
+        ("bridge", (4,), (*WITH_GATEWAY, *ROUTES), ["10.0.0.0/8 10.244.1.9"]),
         ("ptp", (4,), ROUTES, ["10.0.0.0/8 169.254.1.1"]),
         ("ptp", (4, 6), WITH_GATEWAY, ["10.0.0.0/8 169.254.1.1", "fd00::/8 fe80::1"]),
         (
@@ -201,7 +202,7 @@ WITH_GATEWAY = (PodRoute(ip_network("10.0.0.0/8"), ip_address("10.244.1.9")), Po
 def test_routes_of_the_configuration(
     kind: str, versions: tuple[int, ...], routes: tuple[PodRoute, ...], expected: list[str]
 ) -> None:
-    """Its own gateway counts on a bridge only; the pod's subnet gets a route where none of them leads there."""
+    """A gateway counts on a bridge only, the first of a destination's; the pod's subnet gets a route where none of them leads there."""
     network = a_network(kind, versions, routes=routes)
     plan = attach(network, FACTS, a_lease(network))
     assert [f"{r.dst} {r.via}" for r in those(Route, plan, "pod")] == expected
