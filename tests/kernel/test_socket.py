@@ -55,7 +55,7 @@ def test_an_interrupted_dump_is_asked_for_again(space: NodeNamespace) -> None:
 def test_a_lost_event_is_told(space: NodeNamespace) -> None:
     """Where more happens than the receive buffer holds, an empty event says that some were lost."""
     with space.inside():
-        hearing = NetlinkSocket(NETLINK_ROUTE, groups=[1], small=True)
+        hearing = NetlinkSocket(NETLINK_ROUTE, groups=[1])
     try:
         hearing._socket.setsockopt(1, SO_RCVBUFFORCE, 4096)
         space.sh("for i in $(seq 40); do ip link set up0 mtu $((1400 + i)); done")
