@@ -17,7 +17,7 @@ from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
 from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
 from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element
-from podnet.plan import Link, Plan, diff, inverse
+from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse
 
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
@@ -109,12 +109,15 @@ class Engine:
     def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
 
-        Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.
+        Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.  A link that somebody
+        took out of podnet's group is known by its alias and put back.
         """
         self.facts, self._mesh = facts, mesh
         owned = self._kernel.owned()
         live = self._store.live()
-        lost = [lease for lease in live if ("link", "node", lease.link) not in owned]
+        missing = [lease for lease in live if ("link", "node", lease.link) not in owned]
+        strayed = self._kernel.observe(Plan.of(*map(self.node_side, missing))) if missing else {}
+        lost = [lease for lease in missing if not _bears_alias(strayed, lease)]
         if lost:
             self._cut(lost)
             owned = self._kernel.owned()  # less what went with them
@@ -122,7 +125,7 @@ class Engine:
         self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)
         node = self.node_plan()
-        difference = diff({**owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
+        difference = diff({**strayed, **owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
         try:
             self._kernel.apply(difference)
         except KernelError as error:
@@ -247,6 +250,12 @@ class Engine:
         plans = (datapath.cut(self._store.network_of(lease), lease) for lease in leases)
         self._kernel.dismantle(Plan.of(*plans))
         self._store.cut([lease.attachment for lease in leases], self._clock.now())
+
+
+def _bears_alias(observed: State, lease: Lease) -> bool:
+    """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
+    link = observed.get(("link", "node", lease.link))
+    return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
 
 
 def _attached_already(job: Job) -> InterfaceExists:

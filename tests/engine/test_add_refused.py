@@ -112,6 +112,16 @@ def test_of_several_adds_the_failing_one_disturbs_no_other(dual: FakeNode) -> No
     dual.check("blue", blue)
 
 
+def test_one_attachment_asked_for_twice_in_a_batch_is_made_once(dual: FakeNode) -> None:
+    """The first is attached, the second is told that the interface is there."""
+    job = dual.job("red")
+    first, second = dual.engine.add([job, job])
+    assert isinstance(first, Attached)
+    assert isinstance(second, InterfaceExists)
+    assert dual.state() == dual.desired()
+    dual.check("red", first)
+
+
 def test_a_range_that_runs_out_refuses_those_beyond_it() -> None:
     """The others of the batch are attached."""
     network = a_network()

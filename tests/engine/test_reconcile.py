@@ -137,6 +137,28 @@ def test_a_lease_whose_link_is_gone_is_closed(network: Network) -> None:
     assert not node.reconcile()
 
 
+def test_a_link_that_was_taken_out_of_the_group_is_put_back(network: Network) -> None:
+    """The alias proves whose it is: the pod is not cut off for it."""
+    node = populated(network)
+    result = node.add("green")
+    wanted = node.desired()
+    link = next(link for link in node.kernel.node.links() if link.alias == "podnet:green:eth0")
+    node.kernel.node.put(replace(link, group=0))
+    assert [step.verb for step in node.reconcile().steps] == ["set"]
+    assert node.state() == wanted
+    node.check("green", result)
+
+
+def test_a_link_of_the_name_without_the_alias_is_not_the_pods(network: Network) -> None:
+    """Who took group and alias away made it somebody else's: the lease ends."""
+    node = populated(network)
+    link = next(link for link in node.kernel.node.links() if link.alias == "podnet:red:eth0")
+    node.kernel.node.put(replace(link, group=0, alias="theirs"))
+    node.reconcile()
+    assert [lease.attachment.container for lease in node.store.live()] == ["blue"]
+    assert node.kernel.node.link(link.name) is not None
+
+
 def test_what_was_cut_off_before_a_restart_is_reaped(network: Network) -> None:
     """Leases that wait for their link's end are closed."""
     node = populated(network)
