@@ -81,7 +81,7 @@ class Indexes:
         if namespace is None:
             raise KernelError(f"ip link show {name}", errno.ENODEV, hint="the pod's namespace is not at hand")
         with entered(namespace.descriptor, self._home):
-            inside = NetlinkSocket(NETLINK_ROUTE, small=True)
+            inside = NetlinkSocket(NETLINK_ROUTE, brief=True)
         try:
             return look_up(inside, name)
         finally:

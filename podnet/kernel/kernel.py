@@ -115,7 +115,7 @@ class Kernel:
         state = dict(self._observer.observe(node, "node"))
         if pod and namespace is not None:
             with entered(namespace.descriptor, self._home):
-                route = NetlinkSocket(NETLINK_ROUTE, small=True)
+                route = NetlinkSocket(NETLINK_ROUTE)
                 try:
                     state.update(Observer(route, None).observe(pod, "pod"))
                 finally:
@@ -150,7 +150,7 @@ class Kernel:
     # Sending
 
     def _send_inside(self, plan: Plan, batches: Iterable[Batch], carried: list[int]) -> list[tuple[int, Refusal]]:
-        route = NetlinkSocket(NETLINK_ROUTE, small=True)
+        route = NetlinkSocket(NETLINK_ROUTE, brief=True)
         try:
             return self._send(plan, batches, carried, route)
         finally:

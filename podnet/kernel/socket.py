@@ -1,7 +1,6 @@
 """A netlink socket: carries transactions to the kernel and back, and dumps until they are whole."""
 
 import errno
-import os
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -29,24 +28,28 @@ _view = memoryview(_buffer)
 class NetlinkSocket:
     """One socket of netlink `protocol` in the namespace in which it is opened."""
 
-    def __init__(self, protocol: int, *, groups: Sequence[int] = (), small: bool = False) -> None:
-        """Open; `groups` are multicast groups to hear, `small` keeps the default buffers (a pod's few messages)."""
+    def __init__(self, protocol: int, *, groups: Sequence[int] = (), brief: bool = False) -> None:
+        """Open; `groups` are multicast groups to hear.
+
+        A `brief` socket is for a few messages and hears no group: it is set up with fewer calls.
+        """
+        self._protocol = protocol
+        self._sequence = 1
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+            if brief:
+                return  # the kernel binds it when it first sends
             self._socket.bind((0, 0))
-        except OSError as error:
-            raise IOFailure(f"netlink socket of protocol {protocol}: {error.strerror}") from error
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        if not small:
+            for group in groups:
+                self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        if protocol != NETLINK_NETFILTER:
-            self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
-        for group in groups:
-            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-        self._protocol = protocol
-        self._sequence = int.from_bytes(os.urandom(3), "little")
+            if protocol != NETLINK_NETFILTER:
+                self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        except OSError as error:
+            raise IOFailure(f"netlink socket of protocol {protocol}: {error.strerror}") from error
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""
