@@ -202,7 +202,7 @@ WITH_GATEWAY = (PodRoute(ip_network("10.0.0.0/8"), ip_address("10.244.1.9")), Po
 def test_routes_of_the_configuration(
     kind: str, versions: tuple[int, ...], routes: tuple[PodRoute, ...], expected: list[str]
 ) -> None:
-    """A gateway counts on a bridge only, the first of a destination's; the pod's subnet gets a route where none of them leads there."""
+    """A gateway counts on a bridge only; a destination's first route is it; the own subnet is never without one."""
     network = a_network(kind, versions, routes=routes)
     plan = attach(network, FACTS, a_lease(network))
     assert [f"{r.dst} {r.via}" for r in those(Route, plan, "pod")] == expected
