@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from podnet.errors import IOFailure, KernelError
 from podnet.kernel.connections import forget
-from podnet.kernel.indexes import Indexes, look_up
+from podnet.kernel.indexes import Indexes
 from podnet.kernel.namespace import OWN, entered
 from podnet.kernel.observe import Observer
 from podnet.kernel.ports import Namespace
@@ -18,6 +18,7 @@ from podnet.kernel.reap import Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, Request
+from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
 from podnet.plan import Batch, Link, Plan, State, Step, Sysctl, encode, headline
@@ -89,7 +90,7 @@ class Kernel:
         """
         for step in plan.steps:
             if isinstance(step.object, Link) and step.object.peer and step.verb == "add":
-                look_up(self._route, step.object.name)
+                self._route.transact([LinkMessage(index=self._indexes.of(step.object.name)).get()])
 
     def dismantle(self, plan: Plan) -> None:
         """Carry out a plan that takes away; what is gone already is no refusal, all else is one `KernelError`.
