@@ -19,6 +19,7 @@ from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element
 from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse
 
+ENODEV = 19
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
@@ -219,18 +220,21 @@ class Engine:
     def _apply(self, plan: Plan, namespace: Namespace) -> None:
         """Apply `plan`, or undo it and raise.
 
-        Where a name is taken, maybe by a link that awaits its reaping, that is reaped first; the second try draws
-        other indexes too.
+        It is tried twice.  Where a name is taken, maybe by a link that awaits its reaping, that is reaped first, and
+        other indexes are drawn; where a link of the node's is gone or was made anew, the node's part is restored.
         """
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
             self._take_back(error)
-            if error.errno not in TAKEN or not isinstance(error.at, Link):
+            if error.errno == ENODEV:
+                self._build()
+            elif error.errno in TAKEN and isinstance(error.at, Link):
+                self.reap()
+            else:
                 raise
         else:
             return
-        self.reap()
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:

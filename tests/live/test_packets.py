@@ -48,11 +48,6 @@ def test_pods_reach_pods_and_services_in_any_surroundings(bare: Node, datapath: 
         assert bare.exchange("red", "outside", OUTSIDE[version]) == ADDRESSES[version]
 
 
-NEIGHBOURS = pytest.mark.xfail(
-    strict=True, reason="the rules see the bridge, not its ports: a pod may send as another pod of its bridge"
-)
-
-
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize(
     ("datapath", "forged"),
@@ -60,7 +55,6 @@ NEIGHBOURS = pytest.mark.xfail(
         ("ptp", "of blue"),
         ("ptp", "of nobody"),
         ("ptp", "outside"),
-        pytest.param("bridge", "of blue", marks=NEIGHBOURS),
         ("bridge", "of nobody"),
         ("bridge", "outside"),
     ],
@@ -68,7 +62,10 @@ NEIGHBOURS = pytest.mark.xfail(
 def test_a_pod_cannot_send_with_anothers_address(
     serving: Callable[..., Node], datapath: str, forged: str, version: int
 ) -> None:
-    """What red sends as blue, as a free address, or as somebody outside, arrives nowhere; its own packets do."""
+    """What red sends as blue, as a free address, or as somebody outside, arrives nowhere; its own packets do.
+
+    On a bridge the rules see br0 and not its ports: pods' addresses are told from others', not from each other.
+    """
     node = serving(datapath, (version,))
     red, blue, green = (node.attach(name) for name in ("red", "blue", "green"))
     address = {

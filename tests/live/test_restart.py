@@ -10,6 +10,7 @@ from typing import Self
 import pytest
 
 from podnet.testing.node import DEFAULT_CONFIGURATION, Node, finish
+from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
@@ -125,6 +126,8 @@ def test_kill_9_at_any_moment_leaves_what_the_next_daemon_puts_right(
 
 def assert_consistent(node: Node, untouched: set[str]) -> None:
     """Compare leases, links, elements and routes of the node: each lease has one of each, and there are no others."""
+    being_reaped = "SELECT container FROM lease WHERE cut IS NOT NULL AND closed IS NULL"
+    eventually(lambda: not node.rows(being_reaped), "leases that were cut are closed")
     leases = node.rows("SELECT container, link, cut, hex(addresses) FROM lease WHERE closed IS NULL")
     assert untouched <= {container for container, *_ in leases}
     assert [cut for _, _, cut, _ in leases] == [None] * len(leases)
