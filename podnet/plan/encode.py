@@ -117,30 +117,26 @@ def _link(link: Link, verb: Verb, context: _Context) -> list[Request]:
                 linkinfo=_KINDS[link.kind](link, context),
             ).add()
         )
-    if created or (link.at == "pod" and link.name in context.born):
-        settings = LinkMessage(
-            index=index,
-            alias=link.alias or None,
-            af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
-        )
-    else:
-        settings = LinkMessage(
-            index=index,
-            address=link.mac or None,
-            mtu=link.mtu or None,
-            group=link.group or None,
-            alias=link.alias or None,
-            master=context.indexes["node", link.master] if link.master else None,
-            af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
-        )
     if link.isolated:
         requests.append(LinkMessage(family=AF_BRIDGE, index=index, port=_ISOLATED).set_port())
-    if link.at == "pod" and not link.ipv6_autoconf:
-        # IFF_UP is acted on before IFLA_AF_SPEC: with the carrier there, a link-local address would be made.
+    born = created or (link.at == "pod" and link.name in context.born)
+    settings = LinkMessage(
+        index=index,
+        address=None if born else link.mac or None,
+        mtu=None if born else link.mtu or None,
+        group=None if born else link.group or None,
+        alias=link.alias or None,
+        master=context.indexes["node", link.master] if link.master and not born else None,
+        af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
+    )
+    if not link.up:
+        requests.append(msgspec.structs.replace(settings, change=IFF_UP).set())
+        return requests
+    # Before it is up: what is set on a link that is up is told to everyone, and IFLA_AF_SPEC comes after IFF_UP within
+    # one message, so that with a carrier there a link-local address would be made.
+    if settings != LinkMessage(index=index):
         requests.append(settings.set())
-        settings = LinkMessage(index=index)
-    flags = IFF_UP if link.up else 0
-    requests.append(msgspec.structs.replace(settings, flags=flags, change=IFF_UP).set())
+    requests.append(LinkMessage(index=index, flags=IFF_UP, change=IFF_UP).set())
     return requests
 
 

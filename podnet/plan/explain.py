@@ -15,6 +15,9 @@ from podnet.plan.plan import Plan, Step, Verb, peers_made
 NAMED_NAMESPACES = "/run/netns/"
 
 
+BORN_AFTER = ("alias", "ipv6_autoconf")
+"""What the kernel does not take from the message by which a link is born."""
+
 _OPTIONS = {"bridge": " mcast_snooping 0"}
 """What a kind of link is always born with: see :mod:`podnet.plan.encode`."""
 
@@ -111,20 +114,17 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
     if made_here:
         kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_peer(link, speaker, links)}"
         yield f"{ip} link add {name}{_born_with(link)} type {kind}"
-        settings = _settings(link, ("alias", "ipv6_autoconf"))
-    elif link.at == "pod" and link.name in links.born:
-        settings = _settings(link, ("alias", "ipv6_autoconf"))
-    else:
-        settings = _settings(link, ("mac", "mtu", "group", "alias", "master", "ipv6_autoconf"))
     if link.isolated:
         yield f"{ip} link set {name} type bridge_slave isolated on"
-    if settings and link.at == "pod":
+    born = made_here or (link.at == "pod" and link.name in links.born)
+    settings = _settings(link, BORN_AFTER if born else ("mac", "mtu", "group", *BORN_AFTER, "master"))
+    if not link.up and not made_here:
+        yield f"{ip} link set {name}{settings} down"
+        return
+    if settings:
         yield f"{ip} link set {name}{settings}"
-        settings = ""
-    if link.up or not made_here:
-        yield f"{ip} link set {name}{settings} {'up' if link.up else 'down'}"
-    elif settings:
-        yield f"{ip} link set {name}{settings}"
+    if link.up:
+        yield f"{ip} link set {name} up"
 
 
 def _born_with(link: Link) -> str:

@@ -127,7 +127,7 @@ VERBS: list[tuple[Object, str, list[str]]] = [
     (
         Link(at="node", name="br0", kind="bridge", mac="02:00:00:00:00:01", mtu=1400, group=5),
         "set",
-        ["ip link set br0 address 02:00:00:00:00:01 mtu 1400 group 5 up"],
+        ["ip link set br0 address 02:00:00:00:00:01 mtu 1400 group 5", "ip link set br0 up"],
     ),
     (Link(at="node", name="veth-a", kind="veth", group=5, up=False), "set", ["ip link set veth-a group 5 down"]),
     (Link(at="node", name="veth-a", kind="veth", peer="eth0"), "delete", ["ip link del veth-a"]),
