@@ -73,9 +73,12 @@ class Connection:
 
     def answer(self, answer: Answer) -> bool:
         """Send the answer; tell whether the client was there to take it."""
-        self._socket.settimeout(ANSWER_SECONDS)
+        data = encode_answer(answer.status, answer.stdout)
         try:
-            self._socket.sendall(encode_answer(answer.status, answer.stdout))
+            sent = self._socket.send(data)  # an answer fits into an empty socket's buffer
+            if sent < len(data):
+                self._socket.settimeout(ANSWER_SECONDS)
+                self._socket.sendall(data[sent:])
         except OSError:
             return False
         return True

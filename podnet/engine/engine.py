@@ -5,7 +5,7 @@ record of what may be there) → plan → kernel → result.  The same plan, reb
 repair; see :mod:`podnet.plan`.  Requests that wait together are served together: their leases are one commit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -53,10 +53,9 @@ class Engine:
             for job in jobs:
                 leases.append(self._reserve(job, reserved))
                 reserved.add(job.request.attachment)
-        return [
-            lease if isinstance(lease, PodnetError) else self._attach(job, lease)
-            for job, lease in zip(jobs, leases, strict=True)
-        ]
+        granted = [(job, lease) for job, lease in zip(jobs, leases, strict=True) if isinstance(lease, Lease)]
+        attached = iter(self._attach(granted))
+        return [next(attached) if isinstance(lease, Lease) else lease for lease in leases]
 
     def delete(self, requests: Iterable[Delete]) -> None:
         """Cut pods off: when this returns no packet of theirs passes, and their addresses are in quarantine.
@@ -206,46 +205,48 @@ class Engine:
         intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
         self._kernel.apply(diff(observed, plan, intervals))
 
-    def _attach(self, job: Job, lease: Lease) -> Attached | PodnetError:
-        """Carry out the attachment's plan, whole or not at all."""
-        network, namespace = job.request.network, job.namespace
-        plan = datapath.attach(network, self.facts, lease)
-        try:
-            self._apply(plan, namespace)
-        except PodnetError as error:
-            self._store.undo(lease, self._clock.now(), error.msg)
-            return error
-        return attached_of(network, self.facts, lease)
-
-    def _apply(self, plan: Plan, namespace: Namespace) -> None:
-        """Apply `plan`, or undo it and raise.
-
-        It is tried twice.  Where a name is taken, maybe by a link that awaits its reaping, that is reaped first, and
-        other indexes are drawn; where a link of the node's is gone or was made anew, the node's part is restored.
-        """
-        try:
-            self._kernel.apply(plan, namespace)
-        except KernelError as error:
-            self._take_back(error)
-            if error.errno == ENODEV:
-                self._build()
-            elif error.errno in TAKEN and isinstance(error.at, Link):
-                self.reap()
+    def _attach(self, granted: Sequence[tuple[Job, Lease]]) -> Iterator[Attached | PodnetError]:
+        """Carry out attachments, each whole or not at all."""
+        plans = [datapath.attach(job.request.network, self.facts, lease) for job, lease in granted]
+        namespaces = [job.namespace for job, _ in granted]
+        refused = self._kernel.apply_together(list(zip(plans, namespaces, strict=True)))
+        for (job, lease), plan, refusal in zip(granted, plans, refused, strict=True):
+            try:
+                if refusal is not None:
+                    self._apply_again(plan, job.namespace, refusal)
+            except PodnetError as error:
+                self._store.undo(lease, self._clock.now(), error.msg)
+                yield error
             else:
-                raise
+                yield attached_of(job.request.network, self.facts, lease)
+
+    def _apply_again(self, plan: Plan, namespace: Namespace, refusal: PodnetError) -> None:
+        """Undo what took effect of `plan` before its `refusal`, and try once more where that can help; else raise.
+
+        Where a name is taken, maybe by a link that awaits its reaping, that is reaped first, and other indexes are
+        drawn; where a link of the node's is gone or was made anew, the node's part is restored.
+        """
+        if not isinstance(refusal, KernelError):
+            self._take_back(plan)  # what took effect is not known
+            raise refusal
+        self._take_back(Plan(refusal.done))
+        if refusal.errno == ENODEV:
+            self._build()
+        elif refusal.errno in TAKEN and isinstance(refusal.at, Link):
+            self.reap()
         else:
-            return
+            raise refusal
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
-            self._take_back(error)
+            self._take_back(Plan(error.done))
             if error.errno in TAKEN and isinstance(error.at, Link):
                 raise _name_taken(error.at, namespace) from error
             raise
 
-    def _take_back(self, error: KernelError) -> None:
-        with suppress(KernelError):
-            self._kernel.dismantle(inverse(Plan(error.done)))
+    def _take_back(self, done: Plan) -> None:
+        with suppress(PodnetError):
+            self._kernel.dismantle(inverse(done))
 
     def _cut(self, leases: Sequence[Lease]) -> None:
         """Cut `leases` off in the kernel, then in the store: a crash in between is cut off again."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from podnet.errors import PodnetError
 from podnet.model import Attachment, Lease, NamespaceId, Network
 from podnet.netlink.attributes import IPAddress
 from podnet.plan import Plan, State
@@ -34,6 +35,9 @@ class Kernel(Protocol):
 
     def apply(self, plan: Plan, namespace: Namespace | None = None) -> None:
         """Carry out `plan`; raise `KernelError` at the first refusal, with the steps that took effect in `done`."""
+
+    def apply_together(self, jobs: Sequence[tuple[Plan, Namespace | None]]) -> Sequence[PodnetError | None]:
+        """Carry out several plans; return for each what `apply` would raise, or None."""
 
     def dismantle(self, plan: Plan) -> None:
         """Carry out a plan that takes away: what is gone already is no refusal."""

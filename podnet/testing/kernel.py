@@ -22,7 +22,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from podnet.engine.ports import Namespace
-from podnet.errors import KernelError
+from podnet.errors import KernelError, PodnetError
 from podnet.model import NamespaceId, NodeFacts
 from podnet.netlink.attributes import IPAddress
 from podnet.nft import Table
@@ -172,6 +172,18 @@ class FakeKernel:
                 step, number = refused[0]
                 where = namespace.path if namespace else "pod"
                 raise KernelError(headline(step, where), number, at=step.object, done=tuple(done))
+
+    def apply_together(self, jobs: Sequence[tuple[Plan, Namespace | None]]) -> list[PodnetError | None]:
+        """Carry out several plans, one after the other; return for each what :meth:`apply` would raise, or None."""
+        outcomes: list[PodnetError | None] = []
+        for plan, namespace in jobs:
+            try:
+                self.apply(plan, namespace)
+            except PodnetError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
 
     def dismantle(self, plan: Plan) -> None:
         """Carry out a plan that takes away; what is gone already is no refusal, all else is one `KernelError`."""
