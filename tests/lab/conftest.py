@@ -14,7 +14,9 @@ from podnet.lab.topology import Endpoint, IPAddress, Topology, endpoints
 PODNET = [sys.executable, "-P", "-m", "podnet.cli"]
 
 # A machine of its own: network, mounts, /run, and the folders in which labs make mount points.
+# The real machine's named namespaces go first: their mounts would vanish from under /run whenever another test ends.
 MACHINE = """
+for at in $(grep -o ' /run/netns[^ ]*' /proc/self/mounts | sort -r); do umount -l $at || :; done
 mount -t tmpfs machine /run
 mkdir /run/upper /run/work
 for at in etc opt var/lib; do
