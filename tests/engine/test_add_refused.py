@@ -6,10 +6,25 @@ import pytest
 
 from podnet import datapath
 from podnet.cni import Attached
-from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, StateError
-from podnet.plan import Address, Link, Route
-from podnet.testing import FakeNode
+from podnet.engine.ports import Namespace
+from podnet.errors import AddressUnavailable, InterfaceExists, IOFailure, KernelError, StateError
+from podnet.plan import Address, Link, Plan, Route
+from podnet.testing import FakeKernel, FakeNode
 from podnet.testing.values import FACTS, a_lease, a_network
+
+
+class LosesAnAnswer(FakeKernel):
+    """A kernel that does what it is asked for a pod, and whose answer is lost the next `to_lose` times."""
+
+    to_lose = 0
+
+    def apply(self, plan: Plan, namespace: Namespace | None = None) -> None:
+        """Carry out `plan`, and raise `IOFailure` where the answer is lost."""
+        super().apply(plan, namespace)
+        if namespace is not None and self.to_lose:
+            self.to_lose -= 1
+            raise IOFailure("netlink: the answer is lost")
+
 
 SHAPES = [(kind, versions) for kind in ("ptp", "bridge") for versions in ((4,), (6,), (4, 6))]
 STEPS = [
@@ -155,4 +170,27 @@ def test_what_cannot_be_undone_now_is_undone_by_the_next_reconciliation(dual: Fa
         dual.add("red")
     assert dual.state() != dual.desired()
     dual.reconcile()
+    assert dual.state() == dual.desired()
+
+
+def test_a_bridge_that_vanished_is_restored_by_the_add_that_misses_it() -> None:
+    """Whoever deleted br0, the next pod gets it back and is attached to it."""
+    node = FakeNode(a_network("bridge", (4,)))
+    del node.kernel.node.objects["link", "node", "br0"]
+    node.add("red")
+    assert node.state() == node.desired()
+
+
+def test_an_add_whose_answer_is_lost_is_undone_whole(dual: FakeNode) -> None:
+    """Where the socket fails, what took effect is not known: all that could have is taken back."""
+    dual.kernel = LosesAnAnswer(FACTS)
+    dual.restart()
+    dual.reconcile()
+    before = dual.state()
+    dual.kernel.to_lose = 1
+    with pytest.raises(IOFailure, match="lost"):
+        dual.add("red")
+    assert dual.state() == before
+    assert not dual.store.live()
+    dual.add("red")
     assert dual.state() == dual.desired()
