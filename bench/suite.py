@@ -177,8 +177,10 @@ def show(console: Console, table: Table) -> None:
 
 def document(facts: Sequence[str], all_tables: Sequence[Table]) -> str:
     """Write docs/BENCH.md."""
-    head = Path(__file__).with_name("BENCH.head.md").read_text()
-    return "\n".join([head, *(f"- {fact}" for fact in facts), "", *(report.markdown(table) for table in all_tables)])
+    head, foot = (Path(__file__).with_name(f"BENCH.{part}.md").read_text() for part in ("head", "foot"))
+    return "\n".join(
+        [head, *(f"- {fact}" for fact in facts), "", *(report.markdown(table) for table in all_tables), foot]
+    )
 
 
 @click.command(help="Time podnet's ADD and DEL beside the reference plugins', and the paths from pod to pod.")

@@ -17,9 +17,11 @@ from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
 from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
 from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse
+from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse, key_of
 
 ENODEV = 19
+OURS = "podnet:"
+"""What the alias of every link of podnet's begins with."""
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
@@ -125,7 +127,9 @@ class Engine:
         self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)
         node = self.node_plan()
-        difference = diff({**strayed, **owned, **self._kernel.observe(node)}, Plan.of(node, *pods), owned.values())
+        observed = self._kernel.observe(node)
+        _refuse_strangers(observed, node)
+        difference = diff({**strayed, **owned, **observed}, Plan.of(node, *pods), owned.values())
         try:
             self._kernel.apply(difference)
         except KernelError as error:
@@ -188,9 +192,9 @@ class Engine:
         self._networks = (*before, network)
         try:
             self._build()
-        except KernelError as error:
+        except PodnetError as error:
             self._networks = before
-            with suppress(KernelError):
+            with suppress(PodnetError):
                 self._build()
             raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
 
@@ -202,6 +206,7 @@ class Engine:
         """
         plan = self.node_plan()
         observed = self._kernel.observe(plan)
+        _refuse_strangers(observed, plan)
         intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
         self._kernel.apply(diff(observed, plan, intervals))
 
@@ -261,6 +266,18 @@ def _bears_alias(observed: State, lease: Lease) -> bool:
     """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
     link = observed.get(("link", "node", lease.link))
     return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
+
+
+def _refuse_strangers(observed: State, node: Plan) -> None:
+    """Raise `NodeNotReady` where a link of the node's part is there and is somebody else's, such as the LAN's br0."""
+    for step in node.steps:
+        wanted = step.object
+        found = observed.get(key_of(wanted)) if isinstance(wanted, Link) else None
+        if isinstance(wanted, Link) and isinstance(found, Link) and not found.alias.startswith(OURS):
+            raise NodeNotReady(
+                f"link {found.name} is there and is not podnet's: name another in podnet.yaml (bridge: NAME), or hand "
+                f"it over with `ip link set {found.name} alias {wanted.alias}`"
+            )
 
 
 def _attached_already(job: Job) -> InterfaceExists:

@@ -26,10 +26,10 @@ REPOSITORY = str(Path(__file__).parents[2])
 
 SET_UP = """
 mount -t tmpfs node /run
-mkdir -p /run/netns /run/upper /run/work
+mkdir -p /run/netns /run/upper /run/scratch
 for at in etc opt var/lib; do
-    mkdir -p /run/upper/$at /run/work/$at
-    mount -t overlay node -o lowerdir=/$at,upperdir=/run/upper/$at,workdir=/run/work/$at /$at
+    mkdir -p /run/upper/$at /run/scratch/$at
+    mount -t overlay node -o lowerdir=/$at,upperdir=/run/upper/$at,workdir=/run/scratch/$at /$at
 done
 rm -rf /etc/cni /etc/podnet /opt/cni /var/lib/podnet
 mkdir -p /etc/podnet

@@ -64,3 +64,11 @@ def eventually(condition: Callable[[], object], what: str) -> None:
         if monotonic() > deadline:
             raise TimeoutError(what)
         pause.wait(0.01)
+
+
+def equal_soon(one: Callable[[], object], other: Callable[[], object]) -> None:
+    """Wait until both give the same, as where the kernel tells a carrier late; raise `AssertionError` else."""
+    deadline = monotonic() + PATIENCE
+    while (found := one()) != (wanted := other()):
+        if monotonic() > deadline:
+            raise AssertionError(f"{found!r} is not {wanted!r}")

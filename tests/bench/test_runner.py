@@ -11,7 +11,7 @@ from bench.plugins import parse_samples
 
 # Appends a line about its own execution, then answers with its name and what it was given as prevResult.
 PLUGIN = """#!/usr/bin/env python3
-import json, os, pathlib, sys, time
+import json, os, pathlib, sys, threading, time
 given = json.load(sys.stdin)
 with open({log!r}, "a") as log:
     words = [os.environ[f"CNI_{{key}}"] for key in ("COMMAND", "CONTAINERID", "NETNS", "IFNAME", "PATH")]
@@ -21,7 +21,7 @@ if "meet" in given:  # wait for the other pod's plugin
     (folder / os.environ["CNI_CONTAINERID"]).touch()
     deadline = time.monotonic() + 30
     while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(0.005)
+        threading.Event().wait(0.005)
     given["fail"] = len(list(folder.iterdir())) < 2
 if given["fail"]:
     sys.stderr.write("a complaint\\n")

@@ -18,10 +18,10 @@ PODNET = [sys.executable, "-P", "-m", "podnet.cli"]
 MACHINE = """
 for at in $(grep -o ' /run/netns[^ ]*' /proc/self/mounts | sort -r); do umount -l $at || :; done
 mount -t tmpfs machine /run
-mkdir /run/upper /run/work
+mkdir /run/upper /run/scratch
 for at in etc opt var/lib; do
-    mkdir -p /run/upper/$at /run/work/$at
-    mount -t overlay machine -o lowerdir=/$at,upperdir=/run/upper/$at,workdir=/run/work/$at /$at
+    mkdir -p /run/upper/$at /run/scratch/$at
+    mount -t overlay machine -o lowerdir=/$at,upperdir=/run/upper/$at,workdir=/run/scratch/$at /$at
 done
 rm -rf /etc/cni /etc/podnet /opt/cni /var/lib/podnet
 ip link set lo up

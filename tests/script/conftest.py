@@ -70,6 +70,15 @@ class Sandbox:
             env={**os.environ, "PYTHONPATH": REPOSITORY, **environment},
         )
 
+    def add(self, script: str, *pods: str, shell: str = "sh") -> dict[str, list[str]]:
+        """Add `pods` by `script`, their containers called as their namespaces; return their addresses."""
+        given = {}
+        for pod in pods:
+            result = self.run(shell, script, "add", f"c-{pod}", pod)
+            assert result.returncode == 0, result.stderr
+            given[pod] = result.stdout.split()[1:]
+        return given
+
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Begin a command on the node."""
         return subprocess.Popen(

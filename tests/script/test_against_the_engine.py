@@ -2,34 +2,17 @@
 
 import sys
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import pytest
+
+from podnet.testing.waiting import equal_soon
 
 pytestmark = pytest.mark.live
 
 NewNode = Callable[..., Any]  # tests/script/conftest.py, Sandbox
 PODS = ("red", "blue", "green")
 DATAPATHS = pytest.mark.parametrize("datapath", ["ptp", "bridge"])
-
-
-def add(node: Any, script: str, *pods: str, shell: str = "sh") -> dict[str, list[str]]:
-    """Add `pods`, whose containers are called as their namespaces; return their addresses."""
-    given = {}
-    for pod in pods:
-        result = node.run(shell, script, "add", f"c-{pod}", pod)
-        assert result.returncode == 0, result.stderr
-        given[pod] = result.stdout.split()[1:]
-    return given
-
-
-def equal_soon(one: Callable[[], object], other: Callable[[], object]) -> None:
-    """Check that both become equal: the kernel tells a bridge's carrier some milliseconds after its ports'."""
-    deadline = monotonic() + 10
-    while one() != other() and monotonic() < deadline:
-        pass  # each look takes longer than a pause would
-    assert one() == other()
 
 
 ENGINE = """
@@ -64,7 +47,7 @@ def test_the_nft_form_gives_the_engines_kernel_state(new_node: NewNode, datapath
     """On the node and in every pod all is equal but handles and drawn indexes: names, addresses, routes, rules."""
     engine = by_engine(new_node, datapath, families)
     node = new_node(*PODS)
-    add(node, node.script(config=node.settings(datapath, families)), *PODS)
+    node.add(node.script(config=node.settings(datapath, families)), *PODS)
     equal_soon(node.state, engine.state)
     assert node.ruleset() == engine.ruleset()
     assert sum("@pods" in entry for entry in node.ruleset()) == len(families)
@@ -77,7 +60,7 @@ def test_the_iptables_form_gives_the_engines_links_addresses_and_routes(new_node
     """All but the rules is equal on the node and in every pod."""
     engine = by_engine(new_node, datapath, "46")
     node = new_node(*PODS)
-    add(node, node.script("--iptables", config=node.settings(datapath, "46")), *PODS)
+    node.add(node.script("--iptables", config=node.settings(datapath, "46")), *PODS)
     equal_soon(node.state, engine.state)
     for pod in PODS:
         equal_soon(lambda: node.state(pod), lambda: engine.state(pod))  # noqa: B023 - called at once

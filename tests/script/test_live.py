@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
+
+from podnet.testing.waiting import equal_soon
 
 pytestmark = pytest.mark.live
 
@@ -14,24 +15,6 @@ PODS = ("red", "blue", "green")
 FORMS = pytest.mark.parametrize("form", [(), ("--iptables",)], ids=["nft", "iptables"])
 DATAPATHS = pytest.mark.parametrize("datapath", ["ptp", "bridge"])
 SHELLS = pytest.mark.parametrize("shell", ["dash", "bash"])
-
-
-def add(node: Any, script: str, *pods: str, shell: str = "sh") -> dict[str, list[str]]:
-    """Add `pods`, whose containers are called as their namespaces; return their addresses."""
-    given = {}
-    for pod in pods:
-        result = node.run(shell, script, "add", f"c-{pod}", pod)
-        assert result.returncode == 0, result.stderr
-        given[pod] = result.stdout.split()[1:]
-    return given
-
-
-def equal_soon(one: Callable[[], object], other: Callable[[], object]) -> None:
-    """Check that both become equal: the kernel tells a bridge's carrier some milliseconds after its ports'."""
-    deadline = monotonic() + 10
-    while one() != other() and monotonic() < deadline:
-        pass  # each look takes longer than a pause would
-    assert one() == other()
 
 
 def pings(node: Any, pod: str, address: str) -> bool:
@@ -47,7 +30,7 @@ def test_every_pod_reaches_every_pod_the_gateway_and_the_outside(
     """The matrix is green in both families, and the outside sees the node's address instead of the pod's."""
     node = new_node(*PODS)
     script = node.script(*form, config=node.settings(datapath, "46"))
-    given = add(node, script, *PODS)
+    given = node.add(script, *PODS)
     everyone = [address for addresses in given.values() for address in addresses]
     gateways = ["10.99.0.11", "fd99::11"] + (["10.244.1.1", "fd00:10:244:1::1"] if datapath == "bridge" else [])
     # `outside` has no route to pods: an answer means that the source was the node's
@@ -62,12 +45,12 @@ def test_del_leaves_nothing(new_node: NewNode, datapath: str, form: tuple[str, .
     """After the last del, links, addresses, routes, neighbours and rules are as before the first of these adds."""
     node = new_node(*PODS)
     script = node.script(*form, config=node.settings(datapath, "46"))
-    add(node, script, "red")
+    node.add(script, "red")
     assert node.run("sh", script, "del", "c-red", "red").returncode == 0  # the node's part stays
     carrier = ("NO-CARRIER" if datapath == "bridge" else "",)
     equal_soon(lambda: tuple(word for word in carrier if word in node.run("ip", "link").stdout), lambda: carrier)
     before = node.state(), node.ruleset()
-    add(node, script, *PODS)
+    node.add(script, *PODS)
     assert (node.state(), node.ruleset()) != before
     for pod in PODS:
         result = node.run("sh", script, "del", f"c-{pod}")
@@ -83,7 +66,7 @@ def test_a_pod_may_not_send_with_anothers_address(new_node: NewNode) -> None:
     for form in ((), ("--iptables",)):
         node = new_node(*PODS)
         script = node.script(*form, config=node.settings("ptp", "4"))
-        given = add(node, script, "red", "blue")
+        given = node.add(script, "red", "blue")
         assert node.run("ip", "addr", "add", "10.244.1.77/32", "dev", "eth0", pod="red").returncode == 0
         assert pings(node, "red", given["blue"][0])
         spoofed = node.run("ping", "-n", "-c1", "-W1", "-I", "10.244.1.77", given["blue"][0], pod="red")
@@ -96,7 +79,7 @@ def test_a_pool_that_is_exhausted_says_so_and_serves_again(new_node: NewNode, sh
     pods = tuple(f"p{number}" for number in range(6))
     node = new_node(*pods)
     script = node.script(config=node.settings("ptp", "4", "10.244.1.0/29"))
-    given = add(node, script, *pods[:5], shell=shell)
+    given = node.add(script, *pods[:5], shell=shell)
     assert [given[pod] for pod in pods[:5]] == [[f"10.244.1.{number}"] for number in range(2, 7)]
     before = node.state(), node.ruleset()
     result = node.run(shell, script, "add", "c-p5", "p5")
@@ -104,16 +87,16 @@ def test_a_pool_that_is_exhausted_says_so_and_serves_again(new_node: NewNode, sh
     assert "no address of 10.244.1.0/29 is free: delete a pod" in result.stderr
     assert (node.state(), node.ruleset()) == before
     assert node.run(shell, script, "del", "c-p2").returncode == 0
-    assert add(node, script, "p5", shell=shell) == {"p5": ["10.244.1.4"]}
+    assert node.add(script, "p5", shell=shell) == {"p5": ["10.244.1.4"]}
 
 
 def test_a_released_address_rests_while_others_are_free(new_node: NewNode) -> None:
     """The next add gets the next address, not the one just released."""
     node = new_node("red", "blue")
     script = node.script(config=node.settings("ptp", "4"))
-    assert add(node, script, "red") == {"red": ["10.244.1.2"]}
+    assert node.add(script, "red") == {"red": ["10.244.1.2"]}
     assert node.run("sh", script, "del", "c-red").returncode == 0
-    assert add(node, script, "blue") == {"blue": ["10.244.1.3"]}
+    assert node.add(script, "blue") == {"blue": ["10.244.1.3"]}
 
 
 @DATAPATHS
@@ -134,7 +117,7 @@ def test_a_failed_add_is_undone(new_node: NewNode) -> None:
     """A command that the kernel refuses half way: link, elements and addresses go, what was there before stays."""
     node = new_node("red")
     script = node.script(config=node.settings("ptp", "46"))
-    add(node, script, "red")
+    node.add(script, "red")
     assert node.run("sh", script, "del", "c-red").returncode == 0
     assert node.run("ip", "route", "add", "10.244.1.3/32", "dev", "up0", "proto", "112").returncode == 0
     before = node.state(), node.ruleset()
@@ -156,7 +139,7 @@ def test_a_process_namespace_is_taken_by_its_path(new_node: NewNode) -> None:
         pid = sleeper.stdout.readline().strip()
         result = node.run("sh", script, "add", "c-red", f"/proc/{pid}/ns/net")
         assert result.returncode == 0, result.stderr
-        given = add(node, script, "blue")
+        given = node.add(script, "blue")
         assert pings(node, "red", given["blue"][0])
     finally:
         sleeper.kill()
@@ -169,7 +152,7 @@ def test_wrong_use_is_refused_with_the_remedy(new_node: NewNode) -> None:
     """Each misuse has a message of its own, status 1 or 2, and touches nothing."""
     node = new_node("red", "blue")
     script = node.script(config=node.settings("ptp", "4"))
-    add(node, script, "red")
+    node.add(script, "red")
     before = node.state(), node.ruleset()
     cases = [
         (("add", "c-red", "blue"), 1, "c-red has been added already: `net-script.sh del c-red` first"),
@@ -200,7 +183,7 @@ def test_the_second_range_of_a_set_serves_when_the_first_is_full(new_node: NewNo
         '"ranges": [[{"subnet": "10.1.0.0/30"}, {"subnet": "10.2.0.0/16", "exclude": ["10.2.0.0/24"]}]]}}'
     )
     script = node.script("--conf", str(conf), config=node.settings("ptp", "4"))
-    given = add(node, script, *PODS)
+    given = node.add(script, *PODS)
     assert list(given.values()) == [["10.1.0.2"], ["10.2.1.0"], ["10.2.1.1"]]
     assert pings(node, "blue", "10.1.0.2")
     assert pings(node, "green", "10.2.1.0")
