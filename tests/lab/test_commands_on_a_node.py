@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from podnet.testing.waiting import eventually
+
 if TYPE_CHECKING:
     from tests.lab.conftest import Machine
 
@@ -37,7 +39,7 @@ def test_add_and_del_by_the_daemon(node: "Machine") -> None:
     _, refused = on_node(node, "add", "pink", "spare", status=1)
     assert "CNI error 111" in refused
     on_node(node, "del", "pink", "spare")
-    assert address not in node.run("ip", "-n", "spare", "addr").stdout
+    eventually(lambda: address not in node.run("ip", "-n", "spare", "addr").stdout, "the pod's end is reaped")
     on_node(node, "del", "pink")
 
 
