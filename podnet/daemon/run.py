@@ -28,8 +28,8 @@ REAP_IDLE = 0.02
 REAP_LATEST = 1.0
 """Seconds after which they are reaped even if requests keep coming."""
 REAP_MOST = 128
-"""Doomed links that are reaped whatever comes: deleting them holds the kernel's rtnl lock, 128 for some 40 ms, and an
-ADD that comes meanwhile waits so long."""
+"""Doomed links that are reaped whatever comes: deleting them holds the kernel's rtnl lock, 128 for 50 to 75 ms,
+and an ADD that comes meanwhile waits so long."""
 REAP_LEASES = 16
 """Leases whose connections are forgotten at a time, some milliseconds' work, before requests are looked at again."""
 GC_THRESHOLD = 20_000
