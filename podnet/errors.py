@@ -12,14 +12,18 @@
     │   ├── InvalidConfiguration    CNI 7
     │   ├── AddressUnavailable      CNI 110: the pool is exhausted, or the asked-for address is taken
     │   ├── InterfaceExists         CNI 111
-    │   └── NotAsAdded              CNI 112: CHECK found the kernel different from what ADD made
+    │   ├── NotAsAdded              CNI 112: CHECK found the kernel different from what ADD made
+    │   └── PortTaken               CNI 113: a host port is held by another pod
     ├── EnvironmentFault            this machine's fault
     │   ├── IOFailure               CNI 5
     │   ├── KernelError             CNI 100: the kernel refused a step; carries step, errno, its own text
     │   ├── StateError              CNI 101: the database is damaged, locked or of another version
-    │   └── NodeNotReady            CNI 102: the node's own part cannot be built
+    │   ├── NodeNotReady            CNI 102: the node's own part cannot be built
+    │   └── DelegateFailed          the code of the IPAM plugin that a configuration names, and its words
     ├── Unavailable                 nobody's fault yet
-    │   └── TryAgainLater           CNI 11
+    │   ├── TryAgainLater           CNI 11
+    │   ├── NotAvailable            CNI 50: STATUS: an ADD could not be served
+    │   └── ConnectivityLimited     CNI 51: STATUS: nor are the pods that are there served as they should be
     └── DecodeError                 bytes that are not the message they should be; an edge translates it
 
 Codes 1 to 99 are the specification's (CNI SPEC.md, "Error"), those from 100 are podnet's own.
@@ -101,6 +105,12 @@ class NotAsAdded(RequestError):  # noqa: N818
     cni_code = 112
 
 
+class PortTaken(RequestError):  # noqa: N818
+    """A host port that is asked for leads to another pod already."""
+
+    cni_code = 113
+
+
 class EnvironmentFault(PodnetError):  # noqa: N818
     """This machine's fault."""
 
@@ -145,6 +155,15 @@ class NodeNotReady(EnvironmentFault):
     cni_code = 102
 
 
+class DelegateFailed(EnvironmentFault):
+    """The plugin that a configuration names as its ``ipam.type`` failed; its own code goes on to the runtime."""
+
+    def __init__(self, msg: str, details: str = "", *, code: int = 999) -> None:
+        """Take the plugin's words, and its error's `code`."""
+        super().__init__(msg, details)
+        self.cni_code = code  # type: ignore[misc] # of the class everywhere else
+
+
 class Unavailable(PodnetError):  # noqa: N818
     """Not now."""
 
@@ -153,6 +172,18 @@ class TryAgainLater(Unavailable):
     """The runtime should ask again (CNI error 11)."""
 
     cni_code = 11
+
+
+class NotAvailable(Unavailable):
+    """STATUS: an ADD could not be served now (CNI error 50)."""
+
+    cni_code = 50
+
+
+class ConnectivityLimited(Unavailable):
+    """STATUS: an ADD could not be served, and pods that are there may not be reached (CNI error 51)."""
+
+    cni_code = 51
 
 
 class DecodeError(PodnetError):

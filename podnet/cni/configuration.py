@@ -12,14 +12,29 @@
 ``ipam.routes``             routes for pods; left out: a default route per family
 ``ipam.quarantine``         seconds before a released address is given again
 ``runtimeConfig.ipRanges``  range sets before all others; ``ips`` asks for addresses, ``dns`` replaces ``dns``
-``args.cni.ips``            asks for addresses
+``args.cni.ips``, ``.mac``  ask for addresses, and for a hardware address
 =========================== =========================================================================================
 
-What is left out comes from the defaults.  Of ``runtimeConfig`` other capabilities are handed on unread.
+What is left out comes from the defaults.  The other capabilities of ``runtimeConfig`` are read in `capabilities`.
+
+An ``ipam.type`` other than podnet is the name of a plugin that is asked for addresses (`delegate`); its keys are its
+own.  A ``type`` other than podnet with ``ipam.type`` podnet is the configuration of another plugin which asks podnet.
 """
 
 import msgspec
 
+from podnet.cni.capabilities import terms_of
+from podnet.cni.decoding import (
+    PLUGIN,
+    Role,
+    decode,
+    decode_as,
+    decode_runtime,
+    part_of,
+    runtime_config,
+    stated_part,
+    stated_version,
+)
 from podnet.cni.document import (
     Document,
     Identity,
@@ -28,18 +43,14 @@ from podnet.cni.document import (
     PluginType,
     RangeEntry,
     RouteEntry,
-    decode,
-    decode_as,
-    stated_version,
+    RuntimeEntry,
 )
 from podnet.cni.names import check_link_name, check_network_name
 from podnet.cni.ranges import SINGLE, IPAddress, IPNetwork, NamedSet, address, limited, network, range_sets
 from podnet.cni.versions import HIGHEST, INSTALLED, UNSTATED, VERSIONS, ordinal, select, supported
 from podnet.errors import IncompatibleVersion, InvalidConfiguration, RequestError, UnsupportedField
-from podnet.model import DNS, Network, PodRoute, Range
+from podnet.model import DNS, PLAIN, Network, PodRoute, Range, Terms
 from podnet.model.network import Datapath
-
-PLUGIN = "podnet"
 
 _DATAPATHS: dict[str, Datapath] = {"ptp": "ptp", "bridge": "bridge"}
 _MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, RFC 8200: what a link must carry
@@ -49,8 +60,9 @@ _MTU_MOST = 65535  # the kernel's ETH_MAX_MTU
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One plugin's configuration as a runtime sends it, checked.
 
-    `addresses` are those the configuration asks for (``args.cni.ips``, ``runtimeConfig.ips``).  `capabilities` are the
-    names the administrator declared.  `prev_result` is JSON still, empty where there is none.
+    `addresses` are those the configuration asks for (``args.cni.ips``, ``runtimeConfig.ips``), `terms` what else the
+    runtime does.  `capabilities` are the names the administrator declared.  `prev_result` is JSON still, empty where
+    there is none.  `delegate` is the ``ipam.type`` of another plugin, "" where podnet gives the addresses itself.
     """
 
     cni_version: str
@@ -58,6 +70,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     addresses: tuple[IPAddress, ...] = ()
     capabilities: frozenset[str] = frozenset()
     prev_result: bytes = b""
+    role: Role = "interface"
+    delegate: str = ""
+    terms: Terms = PLAIN
 
 
 _recent: dict[bytes, tuple[Network, Configuration]] = {}
@@ -69,11 +84,17 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
     """Return the configuration in `stdin`, over the node's `defaults`.
 
     Raise IncompatibleVersion, DecodingFailure, UnsupportedField or InvalidConfiguration.  Runtimes send the same bytes
-    for every pod, so what was parsed last is remembered.
+    for every pod but for ``runtimeConfig``, so what was parsed last is remembered without that.
     """
-    known = _recent.get(stdin)
+    part = runtime_config(stdin)
+    static = stdin.replace(part, b"", 1) if part else stdin
+    known = _recent.get(static)
     if known is not None and known[0] is defaults:
-        return known[1]
+        if not part:
+            return known[1]
+        runtime = decode_runtime(part)
+        if runtime is not None and runtime.ip_ranges is None and runtime.dns is None:
+            return _for_pod(known[1], runtime)
     try:
         document = decode(stdin)
     except RequestError:
@@ -81,28 +102,48 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
         check_version(stated_version(stdin) or "")
         raise
     configuration = _configuration(document, defaults)
-    if len(stdin) <= _RECENT_BYTES and not configuration.prev_result:  # which differs for every pod
-        if len(_recent) >= _RECENT:
-            _recent.clear()
-        _recent[stdin] = (defaults, configuration)
+    if len(static) <= _RECENT_BYTES and not configuration.prev_result:  # which differs for every pod
+        _remember(static, defaults, document, configuration)
     return configuration
 
 
-def parse_leniently(stdin: bytes, defaults: Network) -> Configuration:
-    """Return what DEL needs: the whole configuration where it is good, else its name over the `defaults`.
+def _remember(static: bytes, defaults: Network, document: Document, configuration: Configuration) -> None:
+    """Keep what `configuration` is without ``runtimeConfig``, unless that changes the network too."""
+    changing = document.runtime_config
+    if changing is not None and (changing.ip_ranges is not None or changing.dns is not None):
+        return
+    if len(_recent) >= _RECENT:
+        _recent.clear()
+    if changing is not None:
+        document.runtime_config = None
+        configuration = _configuration(document, defaults, configuration.network)
+    _recent[static] = (defaults, configuration)
+
+
+def _for_pod(static: Configuration, runtime: RuntimeEntry) -> Configuration:
+    """Return a remembered configuration with what `runtime` asks for one pod."""
+    terms = terms_of(runtime, static.terms.mac)
+    if not runtime.ips:
+        return static if terms is PLAIN is static.terms else msgspec.structs.replace(static, terms=terms)
+    asked = _requested(limited(runtime.ips, "runtimeConfig.ips"))
+    return msgspec.structs.replace(static, terms=terms, addresses=tuple(dict.fromkeys((*static.addresses, *asked))))
+
+
+def identify(stdin: bytes, defaults: Network) -> Configuration:
+    """Return what DEL and GC need: the network's name and podnet's role, over the `defaults`.
 
     A configuration that was changed for the worse since ADD must not keep a pod from being removed.  Raise
     DecodingFailure where `stdin` is no JSON, InvalidConfiguration where it has no usable name.
     """
-    try:
-        return parse(stdin, defaults)
-    except RequestError:
-        name = check_network_name(decode_as(stdin, Identity).name)
-        version = stated_version(stdin) or UNSTATED
-        return Configuration(
-            cni_version=version if supported(version) else HIGHEST,
-            network=msgspec.structs.replace(defaults, name=name),
-        )
+    name = check_network_name(decode_as(stdin, Identity).name)
+    version = stated_version(stdin) or UNSTATED
+    role, delegate = stated_part(stdin)
+    return Configuration(
+        cni_version=version if supported(version) else HIGHEST,
+        network=defaults if defaults.name == name else msgspec.structs.replace(defaults, name=name),
+        role=role,
+        delegate=delegate,
+    )
 
 
 def check_version(stated: str) -> str:
@@ -153,22 +194,32 @@ def render_conflist(name: str, plugin: dict[str, object] | None = None) -> bytes
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _configuration(document: Document, defaults: Network) -> Configuration:
+def _configuration(document: Document, defaults: Network, network: Network | None = None) -> Configuration:
+    """Return what `document` says; `network` is the one it amounts to, where that is known."""
     version = check_version(document.cni_version or "")
     name = check_network_name(document.name)
-    requested: list[str] = []
-    if document.args and document.args.cni and document.args.cni.ips:
-        requested += limited(document.args.cni.ips, "args.cni.ips")
+    role, delegate = part_of(document.type, document.ipam.type if document.ipam else None)
+    asked = document.args.cni if document.args else None
+    addresses: list[IPAddress] = []
+    if asked and asked.ips:
+        addresses += _requested(limited(asked.ips, "args.cni.ips"))
     if document.runtime_config and document.runtime_config.ips:
-        requested += limited(document.runtime_config.ips, "runtimeConfig.ips")
+        addresses += _requested(limited(document.runtime_config.ips, "runtimeConfig.ips"))
     previous = bytes(document.prev_result)
     return Configuration(
         cni_version=version,
-        network=_network(document, name, defaults),
-        addresses=tuple(dict.fromkeys([requested_address(text, "an address asked for") for text in requested])),
+        network=network or _network(document, name, defaults, role, delegate),
+        addresses=tuple(dict.fromkeys(addresses)),
         capabilities=frozenset([key for key, on in (document.capabilities or {}).items() if on]),
         prev_result=b"" if previous == b"null" else previous,
+        role=role,
+        delegate=delegate,
+        terms=terms_of(document.runtime_config, asked.mac if asked else None),
     )
+
+
+def _requested(texts: list[str]) -> list[IPAddress]:
+    return [requested_address(text, "an address asked for") for text in texts]
 
 
 def requested_address(text: str, where: str) -> IPAddress:
@@ -176,40 +227,47 @@ def requested_address(text: str, where: str) -> IPAddress:
     return address(text.partition("/")[0], where)
 
 
-def _network(document: Document, name: str, defaults: Network) -> Network:
+def _network(document: Document, name: str, defaults: Network, role: Role, delegate: str) -> Network:
     """Merge the configuration over the `defaults`, and check what only shows together."""
+    if role == "loopback":
+        return Network(name=name)
     ipam = document.ipam or IpamEntry()
-    if ipam.type not in (None, "", PLUGIN):
-        raise UnsupportedField(
-            f"network configuration: ipam.type {ipam.type[:80]!r} is not {PLUGIN!r}: "
-            "podnet does not delegate address management to other plugins yet; leave the key out"
-        )
-    ranges = _ranges(document, ipam) or defaults.ranges
-    if not ranges:
-        raise InvalidConfiguration(
-            f"network {name!r} has no address ranges: give ipam.subnet or ipam.ranges, "
-            "or pod-cidrs in the node's nodes.yaml"
-        )
-    merged = Network(
+    own = IpamEntry() if delegate else ipam
+    pooled = Network(
         name=name,
+        datapath="none",
+        ranges=() if delegate else _ranges(document, own) or defaults.ranges,
+        routes=defaults.routes if own.routes is None else _routes(own.routes),
+        dns=_dns(document, defaults),
+        quarantine=defaults.quarantine if own.quarantine is None else _quarantine(own.quarantine),
+    )
+    if own.routes and pooled.ranges:
+        _check_families(pooled)
+    if role == "ipam":
+        return pooled
+    merged = msgspec.structs.replace(
+        pooled,
         datapath=_datapath(document.datapath, defaults),
         bridge=defaults.bridge if document.bridge is None else check_link_name(document.bridge, "bridge"),
         mtu=defaults.mtu if document.mtu is None else document.mtu,
         masquerade=_either(document.masquerade, document.ip_masq, "masquerade", "ipMasq", defaults.masquerade),
         non_masquerade=_non_masquerade(document, defaults),
         hairpin=_either(document.hairpin, document.hairpin_mode, "hairpin", "hairpinMode", defaults.hairpin),
-        ranges=ranges,
-        routes=defaults.routes if ipam.routes is None else _routes(ipam.routes),
-        dns=_dns(document, defaults),
-        quarantine=defaults.quarantine if ipam.quarantine is None else _quarantine(ipam.quarantine),
     )
     if document.mtu:
         _check_mtu(document.mtu, merged)
-    if ipam.routes:
-        _check_families(merged)
-    if document.is_default_gateway is not None:
+    if document.is_default_gateway is not None and not delegate:
         return _default_gateway(merged, wanted=document.is_default_gateway)
     return merged
+
+
+def require_addresses(configuration: Configuration) -> None:
+    """Raise InvalidConfiguration where nothing says which addresses pods may have."""
+    if not configuration.network.ranges and not configuration.delegate:
+        raise InvalidConfiguration(
+            f"network {configuration.network.name!r} has no address ranges: give ipam.subnet or ipam.ranges, "
+            "or pod-cidrs in the node's nodes.yaml"
+        )
 
 
 def _ranges(document: Document, ipam: IpamEntry) -> tuple[tuple[Range, ...], ...]:

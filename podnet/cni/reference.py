@@ -34,7 +34,7 @@ ACCEPTED: dict[str, Accepted] = {
 
 ELSEWHERE = {
     "plugins": "that is a list's file; a runtime sends one plugin's configuration at a time",
-    "mac": "podnet derives a pod's MAC itself; leave the key out",
+    "mac": "a MAC belongs to one pod: say runtimeConfig.mac, args.cni.mac or CNI_ARGS MAC=",
 }
 """Unknown keys at the top whose remedy is not a similar name."""
 

@@ -1,7 +1,7 @@
 """Requests: what a frame asks for, parsed so that nothing after this can be wrong with what the caller said.
 
 `parse` is the only constructor.  Every error a caller can make ends here, as the leaf of `podnet.errors` whose code the
-specification names.  VERBS is the whole list of what podnet answers; GC and STATUS (1.1.0) become a line each.
+specification names.  VERBS is the whole list of what podnet answers.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from podnet.cni import result
-from podnet.cni.configuration import Configuration, parse_leniently, requested_address
+from podnet.cni.capabilities import mac_of
+from podnet.cni.configuration import Configuration, identify, requested_address, require_addresses
 from podnet.cni.configuration import parse as parse_configuration
-from podnet.cni.document import stated_version
+from podnet.cni.decoding import decode_as, stated_version
+from podnet.cni.document import Survivors
 from podnet.cni.frame import Frame
 from podnet.cni.names import check_container, link_name_fault
 from podnet.cni.versions import HIGHEST, UNSTATED, ordinal, supported
 from podnet.errors import IncompatibleVersion, InvalidConfiguration, InvalidEnvironment, IOFailure, errno_text
-from podnet.model import Attachment, Network
+from podnet.model import PLAIN, Attachment, KubernetesPod, Network, Terms
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -44,9 +46,14 @@ class _OfAttachment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Add(_OfAttachment, frozen=True, kw_only=True, gc=False):
-    """Attach, with the `addresses` asked for; none: any will do."""
+    """Attach, with the `addresses` asked for; none: any will do.
+
+    `previous` is what the plugins before podnet in a list have made; the result repeats it.
+    """
 
     addresses: tuple[IPAddress, ...] = ()
+    terms: Terms = PLAIN
+    previous: result.Attached | None = None
 
 
 class Check(_OfAttachment, frozen=True, kw_only=True, gc=False):
@@ -58,8 +65,31 @@ class Check(_OfAttachment, frozen=True, kw_only=True, gc=False):
 class Delete(_OfAttachment, frozen=True, kw_only=True, gc=False):
     """Detach.  `netns` is empty where the runtime has none any more.
 
-    Where the configuration is no longer good, `network` is the node's default one under the configuration's name.
+    Of the configuration only what names the network is read: `network` is else the node's default one.
     """
+
+
+class GC(msgspec.Struct, frozen=True, gc=False):
+    """Free whatever of the network is not of the `valid` attachments, pairs of container and interface."""
+
+    configuration: Configuration
+    valid: frozenset[tuple[str, str]]
+
+    @property
+    def version(self) -> str:
+        """The version to answer in."""
+        return self.configuration.cni_version
+
+
+class Status(msgspec.Struct, frozen=True, gc=False):
+    """Ask whether an ADD of this configuration could be served."""
+
+    configuration: Configuration
+
+    @property
+    def version(self) -> str:
+        """The version to answer in."""
+        return self.configuration.cni_version
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +98,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     version: str
 
 
-Request = Add | Check | Delete | Version
+Request = Add | Check | Delete | GC | Status | Version
 
 
 def parse(frame: Frame, defaults: Network) -> Request:
@@ -103,23 +133,24 @@ def _add(frame: Frame, defaults: Network) -> Add:
     configuration = parse_configuration(frame.stdin, defaults)
     netns = _netns(frame)
     args = parse_args(_text(frame, "CNI_ARGS"))
-    _check_address_count(configuration)
+    if configuration.role != "loopback":
+        require_addresses(configuration)
+        _check_address_count(configuration)
     return Add(
         attachment=Attachment(configuration.network.name, container, ifname),
         netns=netns,
         configuration=configuration,
         args=args,
         addresses=configuration.addresses or _addresses(args),
+        terms=_terms(configuration.terms, args),
+        previous=_previous(configuration),
     )
 
 
 def _check(frame: Frame, defaults: Network) -> Check:
     container, ifname = _attachment(frame)
     configuration = parse_configuration(frame.stdin, defaults)
-    if ordinal(configuration.cni_version) < ordinal("0.4.0"):
-        raise IncompatibleVersion(
-            f"cniVersion {configuration.cni_version} has no CHECK: it came with 0.4.0, so write that or a higher one"
-        )
+    _require_version(configuration.cni_version, "CHECK", "0.4.0")
     netns = _netns(frame)
     if not configuration.prev_result:
         raise InvalidConfiguration("CHECK needs prevResult: the runtime must send the result of the ADD in it")
@@ -135,7 +166,7 @@ def _check(frame: Frame, defaults: Network) -> Check:
 def _delete(frame: Frame, defaults: Network) -> Delete:
     """Fail only where it is not known what to delete."""
     container, ifname = _attachment(frame)
-    configuration = parse_leniently(frame.stdin, defaults)
+    configuration = identify(frame.stdin, defaults)
     try:
         args = parse_args(frame.environment.get("CNI_ARGS", ""))
     except InvalidEnvironment:
@@ -146,6 +177,33 @@ def _delete(frame: Frame, defaults: Network) -> Delete:
         configuration=configuration,
         args=args,
     )
+
+
+def _gc(frame: Frame, defaults: Network) -> GC:
+    """Fail where it is not known what to keep: a list that is missing is no empty one."""
+    configuration = identify(frame.stdin, defaults)
+    _require_version(configuration.cni_version, "GC", "1.1.0")
+    survivors = decode_as(frame.stdin, Survivors)
+    valid = survivors.misprinted if survivors.valid is msgspec.UNSET else survivors.valid
+    if valid is msgspec.UNSET:
+        raise InvalidConfiguration(
+            "GC needs cni.dev/valid-attachments: without it every attachment of the network would be freed; "
+            "say [] where that is meant"
+        )
+    return GC(configuration, frozenset([(entry.container, entry.ifname) for entry in valid or ()]))
+
+
+def _status(frame: Frame, defaults: Network) -> Status:
+    configuration = parse_configuration(frame.stdin, defaults)
+    _require_version(configuration.cni_version, "STATUS", "1.1.0")
+    return Status(configuration)
+
+
+def _require_version(version: str, verb: str, since: str) -> None:
+    if ordinal(version) < ordinal(since):
+        raise IncompatibleVersion(
+            f"cniVersion {version} has no {verb}: it came with {since}, so write that or a higher one"
+        )
 
 
 def _version(frame: Frame, _: Network) -> Version:
@@ -165,20 +223,22 @@ VERBS: dict[str, Verb] = {
     "ADD": Verb((*_ATTACHMENT, "CNI_NETNS"), _add),
     "CHECK": Verb((*_ATTACHMENT, "CNI_NETNS"), _check),
     "DEL": Verb(_ATTACHMENT, _delete),
+    "GC": Verb((), _gc),
+    "STATUS": Verb((), _status),
     "VERSION": Verb((), _version),
 }
-"""SPEC.md, "CNI operations".  Not yet: GC (`cni.dev/valid-attachments`, which `document` accepts) and STATUS."""
+"""SPEC.md, "CNI operations"."""
 
 
-_KNOWN_ARGS = frozenset({"IgnoreUnknown", "IP"})
+_KNOWN_ARGS = frozenset({"IgnoreUnknown", "IP", "MAC"})
 _KUBERNETES = "K8S_POD_"
 
 
 def parse_args(text: str) -> dict[str, str]:
     """Return CNI_ARGS, ``KEY=VALUE;KEY=VALUE``, as a dictionary.
 
-    Raise InvalidEnvironment for a pair without ``=``, and for a key that is neither IP nor begins with K8S_POD_ unless
-    ``IgnoreUnknown=1`` stands beside it.
+    Raise InvalidEnvironment for a pair without ``=``, and, unless ``IgnoreUnknown=1`` stands beside it, for a key that
+    is not IP or MAC and does not begin with K8S_POD_.
     """
     args: dict[str, str] = {}
     for pair in text.split(";"):
@@ -208,6 +268,29 @@ def _addresses(args: dict[str, str]) -> tuple[IPAddress, ...]:
         return (requested_address(text, "CNI_ARGS"),)
     except InvalidConfiguration as error:
         raise InvalidEnvironment(f"{error.msg}: write IP=10.1.2.3") from None
+
+
+def _terms(terms: Terms, args: dict[str, str]) -> Terms:
+    """Return `terms` with what CNI_ARGS add: the pod's name, and a MAC where the configuration names none."""
+    if not args:
+        return terms
+    mac = args.get("MAC", "")
+    if mac and not terms.mac:
+        try:
+            terms = msgspec.structs.replace(terms, mac=mac_of(mac, "CNI_ARGS MAC"))
+        except InvalidConfiguration as error:
+            raise InvalidEnvironment(error.msg) from None
+    namespace, name = args.get("K8S_POD_NAMESPACE", ""), args.get("K8S_POD_NAME", "")
+    if namespace or name:
+        pod = KubernetesPod(namespace, name, args.get("K8S_POD_UID", ""))
+        terms = msgspec.structs.replace(terms, pod=pod)
+    return terms
+
+
+def _previous(configuration: Configuration) -> result.Attached | None:
+    if not configuration.prev_result:
+        return None
+    return result.read(configuration.cni_version, configuration.prev_result)
 
 
 def _attachment(frame: Frame) -> tuple[str, str]:

@@ -7,8 +7,8 @@
 1.1.0           and ``mtu`` of interfaces; an empty ``dns`` is left out
 =============== ============================================================================================
 
-`Attached` is the one value behind all of them.  RENDERERS maps versions to functions of it; a reader of each shape
-(for `prevResult` in a chain) has its place in READERS, which knows those from 0.3.0 on; CHECK came with 0.4.0.
+`Attached` is the one value behind all of them.  RENDERERS maps versions to functions of it, READERS to functions that
+give it back: of a `prevResult` in a chain, and of what a delegated IPAM plugin answers.
 Keys stand in the reference plugins' order.
 Until 1.0.0 the reference plugins always write ``dns``, be it empty, and so does podnet.
 """
@@ -19,6 +19,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
 
 import msgspec
+from msgspec import structs
 
 from podnet.errors import InvalidConfiguration
 from podnet.model import DNS, PodAddress, PodRoute
@@ -57,6 +58,21 @@ class Attached(msgspec.Struct, frozen=True, gc=False):
     ips: tuple[IPConfig, ...]
     routes: tuple[PodRoute, ...] = ()
     dns: DNS = DNS()
+
+    def after(self, previous: "Attached | None") -> "Attached":
+        """Return `previous`, what the plugins before made, with this behind it (SPEC.md, "ADD": prevResult)."""
+        if previous is None:
+            return self
+        offset = len(previous.interfaces)
+        ips = tuple(
+            [ip if ip.interface is None else structs.replace(ip, interface=ip.interface + offset) for ip in self.ips]
+        )
+        return Attached(
+            interfaces=previous.interfaces + self.interfaces,
+            ips=previous.ips + ips,
+            routes=previous.routes + tuple([route for route in self.routes if route not in previous.routes]),
+            dns=previous.dns if self.dns == DNS() else self.dns,
+        )
 
 
 def render(version: str, attached: Attached) -> bytes:
@@ -124,10 +140,10 @@ class _FamilyIP(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class _FamilyResult(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
-    cniVersion: str  # noqa: N815
+    cniVersion: str = ""  # noqa: N815
     ip4: _FamilyIP | None = None
     ip6: _FamilyIP | None = None
-    dns: _DNS
+    dns: _DNS | None = None
 
 
 def _render_families(version: str, attached: Attached) -> bytes:
@@ -188,14 +204,28 @@ def _read_list(document: bytes) -> Attached:
     result = _RESULT.decode(document)
     interfaces = tuple([Interface(i.name, i.mac, i.sandbox, i.mtu) for i in result.interfaces or ()])
     ips = tuple([_read_ip(ip, len(interfaces)) for ip in result.ips or ()])
-    routes = tuple([PodRoute(_network(r.dst), _address(r.gw) if r.gw else None) for r in result.routes or ()])
-    dns = result.dns or _DNS()
-    return Attached(
-        interfaces,
-        ips,
-        routes,
-        DNS(dns.nameservers or (), dns.domain or "", dns.search or (), dns.options or ()),
-    )
+    return Attached(interfaces, ips, _read_routes(result.routes), _read_dns(result.dns))
+
+
+_FAMILIES = msgspec.json.Decoder(_FamilyResult)
+
+
+def _read_families(document: bytes) -> Attached:
+    result = _FAMILIES.decode(document)
+    families = [family for family in (result.ip4, result.ip6) if family]
+    ips = tuple([_read_ip(_IP(address=family.ip, gateway=family.gateway), 0) for family in families])
+    routes = [route for family in families for route in family.routes or ()]
+    return Attached((), ips, _read_routes(routes), _read_dns(result.dns))
+
+
+def _read_routes(routes: list[_Route] | None) -> tuple[PodRoute, ...]:
+    return tuple([PodRoute(_network(r.dst), address_of(r.gw) if r.gw else None) for r in routes or ()])
+
+
+def _read_dns(dns: _DNS | None) -> DNS:
+    if dns is None:
+        return DNS()
+    return DNS(dns.nameservers or (), dns.domain or "", dns.search or (), dns.options or ())
 
 
 def _read_ip(ip: _IP, interfaces: int) -> IPConfig:
@@ -204,15 +234,16 @@ def _read_ip(ip: _IP, interfaces: int) -> IPConfig:
         raise ValueError(f"ips: {ip.address!r} is not an address with its prefix length")
     if ip.interface is not None and not 0 <= ip.interface < interfaces:
         raise ValueError(f"ips: {ip.address} names interface {ip.interface} of {interfaces}")
-    value = _address(address)
+    value = address_of(address)
     if int(prefixlen) > value.max_prefixlen:
         raise ValueError(f"ips: {ip.address!r} has a prefix length over {value.max_prefixlen}")
-    return IPConfig(value, int(prefixlen), _address(ip.gateway) if ip.gateway else None, ip.interface)
+    return IPConfig(value, int(prefixlen), address_of(ip.gateway) if ip.gateway else None, ip.interface)
 
 
-READERS: dict[str, Callable[[bytes], Attached]] = dict.fromkeys(
-    ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"), _read_list
-)
+READERS: dict[str, Callable[[bytes], Attached]] = {
+    **dict.fromkeys(("0.1.0", "0.2.0"), _read_families),
+    **dict.fromkeys(("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"), _read_list),
+}
 
 
 def _route(route: PodRoute) -> _Route:
@@ -231,7 +262,15 @@ def _text(address: IPAddress | None) -> str | None:
     return None if address is None else _spelled(address)
 
 
-def _address(text: str) -> IPAddress:
+def network_of(address: IPAddress, prefixlen: int) -> IPNetwork:
+    """Return the network of `prefixlen` in which `address` lies."""
+    if isinstance(address, IPv6Address):
+        return IPv6Network((int(address), prefixlen), strict=False)
+    return IPv4Network((int(address), prefixlen), strict=False)
+
+
+def address_of(text: str) -> IPAddress:
+    """Return the address that `text` says; raise ValueError."""
     return IPv6Address(text) if ":" in text else IPv4Address(text)
 
 

@@ -4,10 +4,15 @@ from podnet.model.attachment import Attachment, NamespaceId, link_name
 from podnet.model.lease import Lease, PodAddress
 from podnet.model.network import DNS, Network, PodRoute, Range
 from podnet.model.node import Node, NodeFacts
+from podnet.model.terms import PLAIN, Bandwidth, Delegation, KubernetesPod, PortMapping, Rate, Terms, bracketed
 
 __all__ = [
     "DNS",
+    "PLAIN",
     "Attachment",
+    "Bandwidth",
+    "Delegation",
+    "KubernetesPod",
     "Lease",
     "NamespaceId",
     "Network",
@@ -15,6 +20,10 @@ __all__ = [
     "NodeFacts",
     "PodAddress",
     "PodRoute",
+    "PortMapping",
     "Range",
+    "Rate",
+    "Terms",
+    "bracketed",
     "link_name",
 ]

@@ -8,7 +8,8 @@ import msgspec
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-Datapath = Literal["ptp", "bridge"]
+Datapath = Literal["ptp", "bridge", "none"]
+"""``none``: addresses alone; another plugin, which names podnet as its ``ipam.type``, attaches the pod."""
 
 
 class Range(msgspec.Struct, frozen=True, gc=False):

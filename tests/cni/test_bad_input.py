@@ -15,7 +15,7 @@ MakeFrame = Callable[..., Frame]
 
 ENVIRONMENT: list[tuple[dict[str, Any], str]] = [
     ({"CNI_COMMAND": None}, "CNI_COMMAND is not set"),
-    ({"CNI_COMMAND": ""}, "one of ADD, CHECK, DEL, VERSION"),
+    ({"CNI_COMMAND": ""}, "one of ADD, CHECK, DEL, GC, STATUS, VERSION"),
     ({"CNI_COMMAND": "add"}, "'add' is not supported"),
     ({"CNI_COMMAND": "GC"}, "podnet answers ADD, CHECK, DEL, VERSION"),
     ({"CNI_COMMAND": "STATUS"}, "podnet answers ADD, CHECK, DEL, VERSION"),
