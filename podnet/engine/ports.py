@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from podnet.errors import PodnetError
-from podnet.model import Attachment, Lease, NamespaceId, Network
+from podnet.model import PLAIN, Attachment, Lease, NamespaceId, Network, PortMapping, Terms
 from podnet.netlink.attributes import IPAddress
 from podnet.plan import Plan, State
 
@@ -54,6 +54,9 @@ class Kernel(Protocol):
     def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
         """Delete the conntrack entries of `addresses`."""
 
+    def forget_ports(self, ports: Sequence[PortMapping]) -> None:
+        """Delete the conntrack entries of datagrams to host `ports`, which lead elsewhere from now on."""
+
 
 class Store(Protocol):
     """Leases, durable; times are Unix times in seconds."""
@@ -69,8 +72,12 @@ class Store(Protocol):
         netns: NamespaceId | None,
         netns_path: str,
         now: float,
+        terms: Terms = PLAIN,
     ) -> Lease:
-        """Return a new live lease; raise `AddressUnavailable`, or `InterfaceExists` where there is one already."""
+        """Return a new live lease.
+
+        Raise `AddressUnavailable`, `PortTaken`, or `InterfaceExists` where the attachment has one already.
+        """
 
     def find(self, attachment: Attachment) -> Lease | None:
         """Return the live lease of `attachment`."""

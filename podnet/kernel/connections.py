@@ -6,13 +6,23 @@ kernel cannot be asked so (before 6.11, and for IPv6 at all) one dump serves all
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import PortMapping
 from podnet.netlink.attributes import IPAddress
-from podnet.netlink.netfilter.conntrack import NFPROTO_IPV4, NFPROTO_IPV6, Conntrack, forget_among, involving
+from podnet.netlink.message import Request
+from podnet.netlink.netfilter.conntrack import (
+    IPPROTO_UDP,
+    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    Conntrack,
+    forget_among,
+    involving,
+    to_port,
+)
 from podnet.netlink.transaction import Refusal
 
 FAMILIES = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
@@ -27,6 +37,32 @@ def forget(netfilter: NetlinkSocket, addresses: Sequence[IPAddress]) -> None:
             for request in forget_among(replies, address) if address.version == version else ():
                 for refusal in netfilter.transact([request]).failures:
                     _raise_unless(errno.ENOENT, refusal, address)
+
+
+def forget_ports(netfilter: NetlinkSocket, ports: Sequence[PortMapping]) -> None:
+    """Delete the entries of datagrams to host `ports`; raise `KernelError` where the kernel refuses.
+
+    A UDP flow goes where its first datagram went, for as long as it goes on: past a mapping that came later too.
+    """
+    for number in sorted({mapping.host_port for mapping in ports if mapping.protocol == "udp"}):
+        for family in FAMILIES.values():
+            for request in _to_port(netfilter, family, number):
+                for refusal in netfilter.transact([request]).failures:
+                    if refusal.errno != errno.ENOENT:
+                        raise KernelError(f"conntrack -D -p udp --dport {number}", refusal.errno, refusal.extack)
+
+
+def _to_port(netfilter: NetlinkSocket, family: int, number: int) -> Iterator[Request]:
+    """Let the kernel delete what goes to UDP port `number`; where it cannot, yield a request for each entry."""
+    entry = to_port(family, IPPROTO_UDP, number)
+    failures = netfilter.transact([entry.delete()]).failures
+    if not any(refusal.errno == errno.EINVAL for refusal in failures):
+        return
+    for reply in netfilter.dump(Conntrack(family=family).dump()):
+        found = Conntrack.decode(reply.payload, only=("orig", "id", "zone"))
+        protocol = found.orig.protocol if found.orig else None
+        if protocol is not None and (protocol.number, protocol.dport) == (IPPROTO_UDP, number):
+            yield Conntrack(family=family, orig=found.orig, id=found.id, zone=found.zone).delete()
 
 
 def _forget_in_kernel(netfilter: NetlinkSocket, address: IPv4Address) -> bool:

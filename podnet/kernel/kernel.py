@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 from podnet.errors import KernelError, PodnetError
 from podnet.kernel.carry import HINTS, Carrier, Course
-from podnet.kernel.connections import forget
+from podnet.kernel.connections import forget, forget_ports
 from podnet.kernel.indexes import Indexes
 from podnet.kernel.namespace import OWN, entered
 from podnet.kernel.observe import Observer
 from podnet.kernel.ports import Namespace
 from podnet.kernel.reap import Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import PortMapping
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
@@ -128,6 +129,10 @@ class Kernel:
     def forget_connections(self, addresses: Sequence[IPAddress]) -> None:
         """Delete the conntrack entries that begin or end at one of `addresses`; none is no error."""
         forget(self._netfilter, addresses)
+
+    def forget_ports(self, ports: Sequence[PortMapping]) -> None:
+        """Delete the conntrack entries of datagrams to host `ports`; none is no error."""
+        forget_ports(self._netfilter, ports)
 
     def _known(self, step: Step) -> bool:
         """Tell whether the link that a node's step speaks of is there, where it speaks of one."""

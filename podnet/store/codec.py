@@ -10,18 +10,32 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import structs
 
 from podnet.errors import StateError
-from podnet.model import DNS, Attachment, Lease, NamespaceId, Network, PodAddress, PodRoute, Range
+from podnet.model import (
+    DNS,
+    PLAIN,
+    Attachment,
+    Lease,
+    NamespaceId,
+    Network,
+    PodAddress,
+    PodRoute,
+    PortMapping,
+    Range,
+    Terms,
+)
 
 IPAddress = IPv4Address | IPv6Address
 V4 = 4
 
 LEASE_COLUMNS = (
-    "network, container, ifname, addresses, link, device, inode, path, boot.boot_id, created, cut, closed, reason"
+    "network, container, ifname, addresses, link, device, inode, path, "
+    "boot.boot_id, created, cut, closed, reason, terms"
 )
 LeaseRow: TypeAlias = tuple[
-    str, str, str, bytes, str, int | None, int | None, str, str, float, float | None, float | None, str
+    str, str, str, bytes, str, int | None, int | None, str, str, float, float | None, float | None, str, bytes
 ]
 
 
@@ -68,7 +82,33 @@ def decode_lease(row: LeaseRow) -> Lease:
         boot_id=row[8],
         created=row[9],
         released=row[10],
+        terms=decode_terms(row[13]),
     )
+
+
+def encode_terms(terms: Terms) -> bytes:
+    """Return `terms` as a JSON document, empty where nothing was asked for."""
+    return b"" if terms is PLAIN or terms == PLAIN else msgspec.json.encode(terms, enc_hook=str)
+
+
+def decode_terms(document: bytes) -> Terms:
+    """Return the terms of a document of `encode_terms`.  Raises StateError where it is none."""
+    if not document:
+        return PLAIN
+    try:
+        fields: dict[str, Any] = msgspec.json.decode(document)
+        ports = tuple(
+            PortMapping(
+                port["protocol"],
+                port["host_port"],
+                port["container_port"],
+                None if port["host_ip"] is None else ip_address(port["host_ip"]),
+            )
+            for port in fields.pop("ports")
+        )
+        return structs.replace(msgspec.convert(fields, Terms), ports=ports)
+    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StateError(f"the terms of a lease are damaged: {error}", repr(document)) from error
 
 
 def signed(number: int | None) -> int | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from podnet.errors import StateError
 from podnet.ipam import Choice, Free, Holder, Pool, pools_of
 from podnet.model import Network
-from podnet.store.codec import address_key, encode_network, key_address
+from podnet.store.codec import address_key, decode_terms, encode_network, key_address
 
 _REMEMBERED = 64  # networks kept ready: a runtime may send another configuration with each ADD
 
@@ -176,18 +176,17 @@ class StoredLedger:
     def lookup(self, pool: Pool, address: int) -> Holder | Free | None:
         """Return who holds `address`, or since when it is free, or None where it has no history."""
         row = self._execute(
-            "SELECT released, container, ifname, cut FROM address JOIN lease ON lease.id = lease "
+            "SELECT released, container, ifname, cut, terms FROM address JOIN lease ON lease.id = lease "
             "WHERE address = ? AND reused = 0",
             (address_key(pool.version, address),),
         ).fetchone()
         if row is None:
             return None
-        released, container, ifname, cut = row
-        return (
-            Holder(f"container {container} ({ifname})", cut is not None)
-            if released is None
-            else Free(address, released)
-        )
+        released, container, ifname, cut, terms = row
+        if released is not None:
+            return Free(address, released)
+        pod = decode_terms(terms).pod
+        return Holder(f"{f'pod {pod}, ' if pod else ''}container {container} ({ifname})", cut is not None)
 
     # What reserve and close change
 

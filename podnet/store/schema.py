@@ -43,6 +43,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "INSERT INTO untouched VALUES (x'0400000000', x'04ffffffff')",
         "INSERT INTO untouched VALUES (x'0600000000000000000000000000000000', x'06ffffffffffffffffffffffffffffffff')",
     ),
+    (
+        # What else was asked for: a JSON document (model.Terms), empty where nothing was.
+        "ALTER TABLE lease ADD COLUMN terms BLOB NOT NULL DEFAULT x''",
+        # Host ports of live leases alone; an address of zeros is every address of its family.
+        """CREATE TABLE port (
+            protocol TEXT NOT NULL, port INTEGER NOT NULL, address BLOB NOT NULL,
+            lease INTEGER NOT NULL REFERENCES lease,
+            PRIMARY KEY (protocol, port, address)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX port_lease ON port (lease)",
+    ),
 )
 VERSION = len(MIGRATIONS)
 

@@ -18,18 +18,20 @@ from msgspec import structs
 
 from podnet.errors import InterfaceExists, RequestError, StateError, TryAgainLater
 from podnet.ipam import Choice, choose, match_requested
-from podnet.model import Attachment, Lease, NamespaceId, Network, PodAddress, link_name
+from podnet.model import PLAIN, Attachment, Lease, NamespaceId, Network, PodAddress, Terms, link_name
 from podnet.store import schema
-from podnet.store.codec import address_key, decode_addresses, encode_addresses, signed
+from podnet.store.codec import address_key, decode_addresses, encode_addresses, encode_terms, signed
 from podnet.store.ledger import PreparedNetwork, StoredLedger
 from podnet.store.lock import WriterLock
+from podnet.store.ports import give_back_ports, refuse_taken_ports, take_ports
 from podnet.store.reader import Reader
 
 IPAddress = IPv4Address | IPv6Address
 _LINK_ATTEMPTS = 64
 _INSERT = (
-    "INSERT INTO lease (network, container, ifname, document, boot, addresses, link, device, inode, path, created) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (link) WHERE closed IS NULL DO NOTHING"
+    "INSERT INTO lease "
+    "(network, container, ifname, document, boot, addresses, link, device, inode, path, created, terms) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (link) WHERE closed IS NULL DO NOTHING"
 )
 
 
@@ -142,6 +144,7 @@ class Store(Reader):
                 "WHERE closed IS NULL",
                 (now, now),
             )
+            self._execute("DELETE FROM port")
             self._execute("DELETE FROM network WHERE id NOT IN (SELECT document FROM lease)")
             self._execute("DELETE FROM boot WHERE id <> ? AND id NOT IN (SELECT boot FROM lease)", (self._boot,))
 
@@ -222,12 +225,14 @@ class Store(Reader):
         netns: NamespaceId | None,
         netns_path: str,
         now: float,
+        terms: Terms = PLAIN,
     ) -> Lease:
         """Return a new live lease: one address of each range set of `network`, a host link name that nobody has.
 
-        Raises AddressUnavailable: no address is free, or a `requested` one is not to be had; InterfaceExists: the
-        attachment has a live lease (`find` it, and decide); InvalidConfiguration: ranges without usable address, or
-        overlapping; TryAgainLater: no free link name; StateError.
+        Raises AddressUnavailable: no address is free, or a `requested` one is not to be had; PortTaken: a host port of
+        `terms` is another's; InterfaceExists: the attachment has a live lease (`find` it, and decide);
+        InvalidConfiguration: ranges without usable address, or overlapping; TryAgainLater: no free link name;
+        StateError.
         """
         with self._writing():
             if self._find(attachment) is not None:
@@ -249,8 +254,13 @@ class Store(Reader):
                 netns_path=netns_path,
                 boot_id=self._boot_id,
                 created=now,
+                terms=terms,
             )
+            if terms.ports:
+                refuse_taken_ports(self._connection, lease)
             lease, row = self._insert(lease, prepared)
+            if terms.ports:
+                take_ports(self._connection, lease, row)
             for choice in choices:
                 self._ledger.take(choice, row)
             return lease
@@ -259,11 +269,12 @@ class Store(Reader):
         """Write the row of `lease`; return it with its link's name, and the row's id."""
         attachment, netns = lease.attachment, lease.netns
         blob = encode_addresses(lease.addresses)
+        terms = encode_terms(lease.terms)
         device, inode = (None, None) if netns is None else (signed(netns.device), signed(netns.inode))
         key = attachment.network, attachment.container, attachment.ifname, prepared.document, self._boot, blob
         for attempt in range(_LINK_ATTEMPTS):
             link = link_name(attachment, prepared.suffix, attempt)
-            cursor = self._execute(_INSERT, (*key, link, device, inode, lease.netns_path, lease.created))
+            cursor = self._execute(_INSERT, (*key, link, device, inode, lease.netns_path, lease.created, terms))
             if cursor.rowcount == 1 and cursor.lastrowid is not None:
                 return structs.replace(lease, link=link), cursor.lastrowid
         raise TryAgainLater(
@@ -276,7 +287,8 @@ class Store(Reader):
     def cut(self, attachments: Iterable[Attachment], now: float) -> list[Lease]:
         """Mark the live leases of `attachments` cut off as of `now`, and return them; one without is passed over.
 
-        Their addresses and their links' names stay taken until `close`; quarantine counts from now.
+        Their addresses and their links' names stay taken until `close`; quarantine counts from now.  Their host ports
+        are free at once: nothing leads to them any more.
         """
         found = []
         with self._writing():
@@ -284,10 +296,13 @@ class Store(Reader):
                 lease = self._find(attachment)
                 if lease is None:
                     continue
-                self._execute(
-                    "UPDATE lease SET cut = ? WHERE container = ? AND ifname = ? AND network = ? AND cut IS NULL",
+                (row,) = self._execute(
+                    "UPDATE lease SET cut = ? WHERE container = ? AND ifname = ? AND network = ? AND cut IS NULL "
+                    "RETURNING id",
                     (now, attachment.container, attachment.ifname, attachment.network),
-                )
+                ).fetchone()
+                if lease.terms.ports:
+                    give_back_ports(self._connection, row)
                 found.append(structs.replace(lease, released=now))
         return found
 
@@ -309,6 +324,8 @@ class Store(Reader):
                 for row, cut, blob in rows:
                     held = ((a.address.version, int(a.address)) for a in decode_addresses(blob))
                     self._ledger.release(row, held, cut)
+                    if lease.terms.ports:
+                        give_back_ports(self._connection, row)
                     closed += 1
             if self._closed is not None:
                 self._closed += closed

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from podnet.engine.ports import Namespace
 from podnet.errors import KernelError, PodnetError
-from podnet.model import NamespaceId, NodeFacts
+from podnet.model import NamespaceId, NodeFacts, PortMapping
 from podnet.netlink.attributes import IPAddress
 from podnet.nft import Table
 from podnet.plan import (
@@ -95,7 +95,8 @@ class Fault(NamedTuple):
 class FakeKernel:
     """A node's namespace, `node`, and those of pods that :meth:`pod` made.
 
-    `connections` are addresses of which conntrack has entries; `calls` are the names of the port's methods called.
+    `connections` are addresses of which conntrack has entries; `calls` are the names of the port's methods called,
+    `flushed` the UDP host ports whose entries were deleted.
     """
 
     def __init__(self, facts: NodeFacts = FACTS) -> None:
@@ -103,6 +104,7 @@ class FakeKernel:
         self.node = Space("node")
         self.connections: set[IPAddress] = set()
         self.calls: list[str] = []
+        self.flushed: list[int] = []
         self._pods: dict[int, Space] = {}
         self._made = 0
         self._faults: list[Fault] = []
@@ -238,6 +240,11 @@ class FakeKernel:
         """Forget the connections of `addresses`."""
         self._enter("forget_connections")
         self.connections.difference_update(addresses)
+
+    def forget_ports(self, ports: Sequence[PortMapping]) -> None:
+        """Remember which host ports were asked about, in `flushed`."""
+        self._enter("forget_ports")
+        self.flushed += [mapping.host_port for mapping in ports if mapping.protocol == "udp"]
 
     # Sending
 

@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-from podnet.errors import InterfaceExists, RequestError, StateError, TryAgainLater
+from podnet.errors import InterfaceExists, PortTaken, RequestError, StateError, TryAgainLater
 from podnet.ipam import Free, Holder, Pool, choose, match_requested, pools_of
-from podnet.model import Attachment, Lease, NamespaceId, Network, PodAddress, link_name
+from podnet.model import PLAIN, Attachment, Lease, NamespaceId, Network, PodAddress, PortMapping, Terms, link_name
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -60,8 +60,7 @@ class _Lists:
             return None
         if row.closed is not None:
             return Free(address, row.cut or 0.0)
-        key = row.lease.attachment
-        return Holder(f"container {key.container} ({key.ifname})", row.cut is not None)
+        return Holder(row.lease.holder, row.cut is not None)
 
 
 class MemoryStore:
@@ -173,8 +172,12 @@ class MemoryStore:
         netns: NamespaceId | None,
         netns_path: str,
         now: float,
+        terms: Terms = PLAIN,
     ) -> Lease:
-        """Return a new live lease; raise `AddressUnavailable`, `InterfaceExists`, or what :meth:`fail` says."""
+        """Return a new live lease.
+
+        Raise `AddressUnavailable`, `PortTaken`, `InterfaceExists`, or what :meth:`fail` says.
+        """
         with self._writing("reserve"):
             if any(lease.attachment == attachment for lease in self._live()):
                 raise InterfaceExists(f"{attachment.alias} has a live lease already: DEL it first")
@@ -196,9 +199,25 @@ class MemoryStore:
                 netns_path=netns_path,
                 boot_id=self._boot_id,
                 created=now,
+                terms=terms,
             )
+            self._refuse_taken_ports(lease)
             self.rows.append(Row(lease=lease, network=network))
             return lease
+
+    def _refuse_taken_ports(self, lease: Lease) -> None:
+        for version in {leased.address.version for leased in lease.addresses}:
+            for mapping in (m for m in lease.terms.ports if m.serves(version)):
+                for other, theirs in self._ports(version):
+                    same = (theirs.protocol, theirs.host_port) == (mapping.protocol, mapping.host_port)
+                    apart = None not in (theirs.only_at, mapping.only_at) and theirs.only_at != mapping.only_at
+                    if same and not apart:
+                        raise PortTaken(f"host port {mapping} is held by {other.holder}")
+
+    def _ports(self, version: int) -> Iterator[tuple[Lease, PortMapping]]:
+        for other in self._live():
+            if any(leased.address.version == version for leased in other.addresses):
+                yield from ((other, mapping) for mapping in other.terms.ports if mapping.serves(version))
 
     def _link_name(self, attachment: Attachment, suffix: str) -> str:
         taken = {row.lease.link for row in self._open()}

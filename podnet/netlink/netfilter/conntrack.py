@@ -35,6 +35,8 @@ IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 0x100, 0x101, 0x102
 
 NFPROTO_UNSPEC, NFPROTO_IPV4, NFPROTO_IPV6 = 0, 2, 10
 
+IPPROTO_UDP = 17
+
 CTA_FILTER_F_CTA_IP_SRC = 1 << 0
 CTA_FILTER_F_CTA_IP_DST = 1 << 1
 CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3
@@ -197,6 +199,13 @@ def involving(address: IPv4Address) -> tuple[Conntrack, ...]:
         Conntrack(family=NFPROTO_IPV4, reply=src, filter=Filter(reply_flags=by_src)),
         Conntrack(family=NFPROTO_IPV4, reply=dst, filter=Filter(reply_flags=by_dst)),
     )
+
+
+def to_port(family: int, protocol: int, port: int) -> Conntrack:
+    """Return the filter of every entry of NFPROTO_* `family` that began towards `port` of IPPROTO_* `protocol`."""
+    part = Protocol(number=protocol, dport=port)
+    flags = CTA_FILTER_F_CTA_PROTO_NUM | CTA_FILTER_F_CTA_PROTO_DST_PORT
+    return Conntrack(family=family, orig=Tuple(protocol=part), filter=Filter(orig_flags=flags))
 
 
 def forget(address: IPv4Address) -> tuple[Request, ...]:
