@@ -13,7 +13,7 @@ from podnet.kernel.ports import Namespace
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
-from podnet.plan import Link, Plan
+from podnet.plan import Link, Plan, Redirect, Step
 from podnet.plan.objects import Place
 
 FIRST_DRAWN = 1 << 24
@@ -39,7 +39,9 @@ class Indexes:
             thing = step.object
             if isinstance(thing, Link):
                 if step.verb == "add" and thing.kind and (thing.peer or thing.kind != "veth"):
-                    found[thing.at, thing.name] = self._known[thing.name] = self._draw()
+                    found[thing.at, thing.name] = self._draw()
+                    if thing.at == "node":
+                        self._known[thing.name] = found[thing.at, thing.name]
                     if thing.peer:
                         found["pod", thing.peer] = self._draw()
                 elif (thing.at, thing.name) not in found:
@@ -47,9 +49,9 @@ class Indexes:
                 if thing.master and step.verb != "delete" and ("node", thing.master) not in found:
                     found["node", thing.master] = self.of(thing.master)
                 continue
-            device = getattr(thing, "dev", "")
-            if device and (place := (thing.at, device)) not in found:  # type: ignore[union-attr] # has a dev, so a place
-                found[place] = self._index(*place, namespace)
+            for device in (getattr(thing, "dev", ""), _target(step)):
+                if device and (place := (thing.at, device)) not in found:  # type: ignore[union-attr] # has a place
+                    found[place] = self._index(*place, namespace)
         return found
 
     def of(self, name: str) -> int:
@@ -86,6 +88,11 @@ class Indexes:
             return look_up(inside, name)
         finally:
             inside.close()
+
+
+def _target(step: Step) -> str:
+    """Return the link that a step's object leads to; what is deleted leads nowhere any more."""
+    return step.object.to if isinstance(step.object, Redirect) and step.verb != "delete" else ""
 
 
 def look_up(route: NetlinkSocket, name: str) -> int:

@@ -5,17 +5,18 @@ podnet's is dumped once.
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.message import Message, Request
-from podnet.netlink.rtnl import Addr, Neigh
+from podnet.netlink.rtnl import Addr, Filter, Neigh, Qdisc
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.netlink.rtnl.route import RT_TABLE_MAIN
+from podnet.netlink.rtnl.tc import CLSACT_INGRESS
 from podnet.nft import Element, Table, dump
 from podnet.nft.element import message_elements
 from podnet.nft.message import ChainMessage, ElementsMessage, RuleMessage, SetMessage
@@ -26,9 +27,11 @@ from podnet.plan import (
     Link,
     Neighbour,
     Object,
+    Redirect,
     Route,
     State,
     Sysctl,
+    Tbf,
     decode,
     state_of,
 )
@@ -65,6 +68,9 @@ class Observer:
         if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
             own = self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), by_index, at)
             found += [route for route in own if isinstance(route, Route) and route.type == "unreachable"]
+        if Tbf in kinds or Redirect in kinds:
+            shaping = self._shaping(by_index, by_index, at, filters=Redirect in kinds)
+            found += [thing for thing in shaping if type(thing) in kinds]
         found += [_read(thing) for thing in wanted if isinstance(thing, Sysctl)]
         found += self._netfilter_objects(wanted)
         return state_of(found)
@@ -72,7 +78,8 @@ class Observer:
     def owned(self) -> State:
         """Return every object here that is provably podnet's.
 
-        Links by group and alias, with their neighbours; routes by protocol; whatever is in podnet's tables.
+        Links by group and alias, with their neighbours and, where one of them is shaped, their qdiscs; routes by
+        protocol; whatever is in podnet's tables.
         """
         links = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
         messages = [LinkMessage.decode(envelope.payload) for envelope in links]
@@ -81,6 +88,8 @@ class Observer:
         own_names = {m.index: m.ifname or "" for m in own}
         found: list[Object] = [decode.link(message, names, "node") for message in own]
         found += self._neighbours(Neigh(), own_names, "node")
+        if any(_is_shaped(message) for message in own):
+            found += self._shaping(own_names, names, "node")
         found += self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), names, "node")
         for table in OWN_TABLES:
             found += self._table(table)
@@ -108,6 +117,22 @@ class Observer:
     def _neighbours(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
         messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
         return [found for m in messages if (found := decode.neighbour(m, names, at)) is not None]
+
+    def _shaping(
+        self, names: decode.Names, targets: decode.Names, at: Place, *, filters: bool = True
+    ) -> Iterator[Tbf | Redirect]:
+        """Yield the qdiscs of the links `names`: one dump of those of all links, and one of filters per redirect."""
+        for envelope in self._route.dump(Qdisc().dump()):
+            if Qdisc.decode(envelope.payload, only=("kind",)).ifindex not in names:
+                continue
+            message = Qdisc.decode(envelope.payload)
+            if (tbf := decode.tbf(message, names, at)) is not None:
+                yield tbf
+            elif filters and message.kind == "ingress":
+                listed = self._route.dump(Filter(ifindex=message.ifindex, parent=CLSACT_INGRESS).dump())
+                found = (Filter.decode(e.payload) for e in listed)
+                if (redirect := decode.redirect(message, found, names, targets, at)) is not None:
+                    yield redirect
 
     # nftables
 
@@ -149,12 +174,19 @@ class Observer:
         return [cls.decode(envelope.payload) for envelope in self._netfilter.dump(request)]
 
 
+def _is_shaped(message: LinkMessage) -> bool:
+    """Tell whether a link is an ifb or has a token bucket filter: a node that shapes nothing asks for no qdiscs."""
+    return message.qdisc == "tbf" or (message.linkinfo is not None and message.linkinfo.kind == "ifb")
+
+
 def _links_of(thing: Object) -> Iterable[str]:
     """Return the names of the links that `thing` speaks of."""
     if isinstance(thing, Link):
         return (thing.name, thing.master) if thing.master else (thing.name,)
-    if isinstance(thing, Address | Neighbour):
+    if isinstance(thing, Address | Neighbour | Tbf):
         return (thing.dev,)
+    if isinstance(thing, Redirect):
+        return (thing.dev, thing.to) if thing.to else (thing.dev,)
     if isinstance(thing, Route):
         return (thing.dev,) if thing.dev else ()
     return ()

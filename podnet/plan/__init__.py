@@ -1,8 +1,8 @@
 """The plan: desired state as a value.  What to do is decided above, how to say it to the kernel is decided here.
 
 A :class:`Plan` is a tuple of steps; :func:`diff` compares it with what is observed, :func:`inverse` takes it back,
-:func:`encode` turns it into netlink batches and :func:`explain` into `ip` and `nft` commands.  All are pure, and all
-walk the same steps: a golden test ties each step's text to its bytes.
+:func:`encode` turns it into netlink batches and :func:`explain` into `ip`, `tc` and `nft` commands.  All are pure, and
+all walk the same steps: a golden test ties each step's text to its bytes.
 """
 
 from podnet.plan import decode
@@ -16,8 +16,10 @@ from podnet.plan.objects import (
     Address,
     Link,
     Neighbour,
+    Redirect,
     Route,
     Sysctl,
+    Tbf,
 )
 from podnet.plan.plan import Object, Plan, Step, inverse
 
@@ -32,10 +34,12 @@ __all__ = [
     "Neighbour",
     "Object",
     "Plan",
+    "Redirect",
     "Route",
     "State",
     "Step",
     "Sysctl",
+    "Tbf",
     "decode",
     "diff",
     "encode",

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from podnet.netlink.rtnl.qdisc import PSCHED_TICK_NS
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Key, Link
+from podnet.plan.objects import Key, Link, Tbf
 from podnet.plan.plan import Object, Plan, Step
 
 State = Mapping[Key, Object]
@@ -82,8 +83,13 @@ def satisfies(found: Object, wanted: Object) -> bool:
             and (not wanted.master or found.master == wanted.master)
             and found.isolated >= wanted.isolated
             and found.ipv6_autoconf <= wanted.ipv6_autoconf
+            and found.route_localnet >= wanted.route_localnet
             and found.up == wanted.up
         )
+    if isinstance(wanted, Tbf) and isinstance(found, Tbf):
+        # The kernel keeps the burst as the time that it takes, and tells that in whole ticks.
+        tick = 1 + wanted.rate * PSCHED_TICK_NS // 1_000_000_000
+        return abs(found.burst - wanted.burst) <= tick and msgspec.structs.replace(found, burst=wanted.burst) == wanted
     return found == wanted
 
 

@@ -16,19 +16,27 @@ from podnet.netlink.rtnl import (
     AF_BRIDGE,
     AF_INET,
     AF_INET6,
+    IPV4_DEVCONF,
+    U32,
+    Action,
     Addr,
     AfSpec,
     Bridge,
     BridgePort,
+    Filter,
     Inet6,
     LinkInfo,
     Neigh,
+    Qdisc,
+    Selector,
     Veth,
 )
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
+from podnet.netlink.rtnl import Tbf as TbfOptions
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
+from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.link import IFF_UP
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
@@ -38,7 +46,8 @@ from podnet.netlink.rtnl.route import (
     RTN_UNREACHABLE,
     RTNH_F_ONLINK,
 )
-from podnet.plan.objects import Address, Link, Neighbour, Place, Route, Sysctl
+from podnet.netlink.rtnl.tc import CLSACT_INGRESS, TC_H_CLSACT, TC_H_ROOT
+from podnet.plan.objects import Address, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
 from podnet.plan.plan import Plan, Verb, peers_made
 
 IPV4 = 4
@@ -46,10 +55,16 @@ IPV4 = 4
 Channel = Literal["route", "netfilter", "sysctl"]
 Indexes = Mapping[tuple[Place, str], int]
 
-_NO_AUTOCONF = AfSpec(inet6=Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE))
+_NO_AUTOCONF = Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE)
+_ROUTE_LOCALNET = {IPV4_DEVCONF["route_localnet"]: 1}
 _BRIDGE = LinkInfo("bridge", Bridge(mcast_snooping=0))
 """Ports are isolated, so no multicast goes between them; watching it would cost each port that joins."""
+_IFB = LinkInfo("ifb")
 _ISOLATED = BridgePort(isolated=1)
+
+REDIRECT_HANDLE = 0x80000800
+"""The filter of a Redirect, 800::800 to tc(8): without a handle, adding it twice would make two."""
+REDIRECT_INFO = filter_info(1)
 
 
 class Batch(NamedTuple):
@@ -127,7 +142,7 @@ def _link(link: Link, verb: Verb, context: _Context) -> list[Request]:
         group=None if born else link.group or None,
         alias=link.alias or None,
         master=context.indexes["node", link.master] if link.master and not born else None,
-        af_spec=None if link.ipv6_autoconf else _NO_AUTOCONF,
+        af_spec=_families(link),
     )
     if not link.up:
         requests.append(msgspec.structs.replace(settings, change=IFF_UP).set())
@@ -138,6 +153,12 @@ def _link(link: Link, verb: Verb, context: _Context) -> list[Request]:
         requests.append(settings.set())
     requests.append(LinkMessage(index=index, flags=IFF_UP, change=IFF_UP).set())
     return requests
+
+
+def _families(link: Link) -> AfSpec | None:
+    if link.ipv6_autoconf and not link.route_localnet:
+        return None
+    return AfSpec(_ROUTE_LOCALNET if link.route_localnet else None, None if link.ipv6_autoconf else _NO_AUTOCONF)
 
 
 def _veth_info(link: Link, context: _Context) -> LinkInfo:
@@ -162,7 +183,15 @@ def _bridge_info(_link: Link, _context: _Context) -> LinkInfo:
     return _BRIDGE
 
 
-_KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {"veth": _veth_info, "bridge": _bridge_info}
+def _ifb_info(_link: Link, _context: _Context) -> LinkInfo:
+    return _IFB
+
+
+_KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {
+    "veth": _veth_info,
+    "bridge": _bridge_info,
+    "ifb": _ifb_info,
+}
 
 
 def _address(address: Address, verb: Verb, context: _Context) -> list[Request]:
@@ -203,6 +232,33 @@ def _said(message: Addr | RouteMessage | Neigh, verb: Verb) -> Request:
     return message.delete() if verb == "delete" else message.replace()
 
 
+def _tbf(tbf: Tbf, verb: Verb, context: _Context) -> list[Request]:
+    index = context.indexes[tbf.at, tbf.dev]
+    if verb == "delete":
+        return [Qdisc(ifindex=index, parent=TC_H_ROOT).delete()]
+    options = TbfOptions.of(tbf.rate, tbf.burst, tbf.limit)
+    return [Qdisc(ifindex=index, parent=TC_H_ROOT, kind="tbf", options=options).replace()]
+
+
+def _redirect(redirect: Redirect, verb: Verb, context: _Context) -> list[Request]:
+    index = context.indexes[redirect.at, redirect.dev]
+    if verb == "delete":
+        return [Qdisc(ifindex=index, parent=TC_H_CLSACT).delete()]
+    qdisc = Qdisc.ingress(index)
+    redirection = Filter(
+        ifindex=index,
+        handle=REDIRECT_HANDLE,
+        parent=CLSACT_INGRESS,
+        info=REDIRECT_INFO,
+        kind="u32",
+        options=U32(sel=Selector(), act=(Action.redirect(context.indexes[redirect.at, redirect.to]),)),
+    )
+    if verb == "add":
+        return [qdisc.add(), redirection.add()]
+    # Without priority and handle: all filters there go, whoever's they are.
+    return [qdisc.replace(), Filter(ifindex=index, parent=CLSACT_INGRESS).delete(), redirection.add()]
+
+
 def _sysctl(_sysctl: Sysctl, _verb: Verb, _context: _Context) -> list[Request]:
     return []
 
@@ -220,5 +276,7 @@ _ENCODERS: dict[type, tuple[Channel, Encoder]] = {
     Address: ("route", _address),
     Route: ("route", _route),
     Neighbour: ("route", _neighbour),
+    Tbf: ("route", _tbf),
+    Redirect: ("route", _redirect),
     Sysctl: ("sysctl", _sysctl),
 }

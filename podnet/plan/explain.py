@@ -1,4 +1,4 @@
-"""A plan as text: the `ip` and `nft` commands it amounts to, each with its reason.
+"""A plan as text: the `ip`, `tc` and `nft` commands it amounts to, each with its reason.
 
 The text is not a picture of the plan but the plan in another language: run by `sh` in a fresh namespace, it leaves
 the kernel in the state that applying the plan leaves it in.  One message may take two commands, since `ip link add`
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from shlex import quote
 from typing import Any, NamedTuple
 
-from podnet.plan.objects import PROTOCOL_BOOT, Address, Link, Neighbour, Place, Route, Sysctl
+from podnet.plan.objects import PROTOCOL_BOOT, Address, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
 from podnet.plan.plan import Plan, Step, Verb, peers_made
 
 NAMED_NAMESPACES = "/run/netns/"
@@ -55,9 +55,11 @@ class Speaker(NamedTuple):
 
     def ip(self, at: Place) -> str:
         """Return the words that begin an `ip` command."""
-        if at == "node":
-            return "ip"
-        return f"ip -n {quote(self._name)}" if self._name else f"nsenter --net={quote(self.namespace)} ip"
+        return self._in("ip", at)
+
+    def tc(self, at: Place) -> str:
+        """Return the words that begin a `tc` command."""
+        return self._in("tc", at)
 
     def inside(self, at: Place) -> str:
         """Return the prefix of any other command."""
@@ -66,6 +68,10 @@ class Speaker(NamedTuple):
         if self._name:
             return f"ip netns exec {quote(self._name)} "
         return f"nsenter --net={quote(self.namespace)} "
+
+    def _in(self, command: str, at: Place) -> str:
+        """Return the beginning of a command that enters a namespace by itself, given the name of one."""
+        return f"{command} -n {quote(self._name)}" if at == "pod" and self._name else f"{self.inside(at)}{command}"
 
 
 def explain(plan: Plan, namespace: str = "pod") -> list[Line]:
@@ -118,11 +124,11 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
         yield f"{ip} link set {name} type bridge_slave isolated on"
     born = made_here or (link.at == "pod" and link.name in links.born)
     settings = _settings(link, BORN_AFTER if born else ("mac", "mtu", "group", *BORN_AFTER, "master"))
-    if not link.up and not made_here:
-        yield f"{ip} link set {name}{settings} down"
-        return
-    if settings:
-        yield f"{ip} link set {name}{settings}"
+    down = "" if link.up or made_here else " down"
+    if settings or down:
+        yield f"{ip} link set {name}{settings}{down}"
+    if link.route_localnet:
+        yield f"{speaker.inside(link.at)}sysctl -qw {quote(f'net/ipv4/conf/{link.name}/route_localnet=1')}"
     if link.up:
         yield f"{ip} link set {name} up"
 
@@ -189,6 +195,29 @@ def _neighbour(entry: Neighbour, verb: Verb, speaker: Speaker, _links: Links) ->
         yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {quote(entry.dev)} nud permanent"
 
 
+def _tbf(tbf: Tbf, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    tc, dev = speaker.tc(tbf.at), quote(tbf.dev)
+    if verb == "delete":
+        yield f"{tc} qdisc del dev {dev} root"
+    else:
+        numbers = f"rate {8 * tbf.rate}bit burst {tbf.burst}b limit {tbf.limit}b"
+        yield f"{tc} qdisc replace dev {dev} root tbf {numbers}"
+
+
+def _redirect(redirect: Redirect, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    tc, dev = speaker.tc(redirect.at), quote(redirect.dev)
+    words = {"add": "add", "set": "replace", "delete": "del"}[verb]
+    yield f"{tc} qdisc {words} dev {dev} ingress"
+    if verb == "delete":
+        return
+    if verb == "set":
+        yield f"{tc} filter del dev {dev} ingress"
+    yield (
+        f"{tc} filter add dev {dev} ingress protocol all prio 1 handle 800::800 u32 match u32 0 0 "
+        f"action mirred egress redirect dev {quote(redirect.to)}"
+    )
+
+
 def _sysctl(sysctl: Sysctl, _verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
     yield f"{speaker.inside(sysctl.at)}sysctl -qw {quote(f'{sysctl.name}={sysctl.value}')}"
 
@@ -202,5 +231,7 @@ _SPOKEN: dict[type, Callable[[Any, Verb, Speaker, Links], Iterator[str]]] = {
     Address: _address,
     Route: _route,
     Neighbour: _neighbour,
+    Tbf: _tbf,
+    Redirect: _redirect,
     Sysctl: _sysctl,
 }

@@ -4,7 +4,7 @@ Every object has a place (`at`: the node's namespace or the pod's), a `key` that
 is, and the rest of its fields, which say how that object should be.  Two values of one key that differ are the same
 object in two states.  nftables objects are the values of :mod:`podnet.nft` themselves; they live on the node.
 
-Field meanings follow ip-link(8), ip-address(8), ip-route(8) and ip-neighbour(8).
+Field meanings follow ip-link(8), ip-address(8), ip-route(8), ip-neighbour(8) and tc(8).
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -33,12 +33,14 @@ PROTOCOL_BOOT = 3
 class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A network device.
 
-    `kind` is ``bridge``, ``veth`` or empty for a link that podnet did not make (`lo`).  A veth's host end names its
-    `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel has them.
+    `kind` is ``bridge``, ``veth``, ``ifb`` or empty for a link that podnet did not make (`lo`).  A veth's host end
+    names its `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel
+    has them.
     `queues` is the count of transmit and of receive queues it is born with, 0 the kernel's choice, one per CPU:
     each costs memory and files below /sys, and a veth without XDP gains nothing from them.
     `ipv6_autoconf` False means addrgenmode none: the link makes itself no link-local address, so no duplicate address
     detection, no router solicitation.
+    `route_localnet` True means that packets from and to 127.0.0.0/8 may pass this link; False leaves that as it is.
     """
 
     at: Place
@@ -53,6 +55,7 @@ class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     master: str = ""
     isolated: bool = False
     ipv6_autoconf: bool = True
+    route_localnet: bool = False
     up: bool = True
 
     @property
@@ -111,6 +114,43 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def key(self) -> Key:
         """One entry per address and link."""
         return ("neighbour", self.at, self.dev, self.address)
+
+
+class Tbf(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A token bucket filter as the root qdisc of `dev`: what leaves by it is held to `rate`.
+
+    `rate` is in bytes/s; `burst` bytes may go at once after a pause; no more than `limit` bytes wait, the rest is
+    dropped.  Each is above 0, and the burst takes no longer than 274 s at the rate: the kernel's fields end there.
+    A link always has a root qdisc, so that adding this one replaces what is there.
+    """
+
+    at: Place
+    dev: str
+    rate: int
+    burst: int
+    limit: int
+
+    @property
+    def key(self) -> Key:
+        """One root qdisc per link."""
+        return ("qdisc", self.at, self.dev, "root")
+
+
+class Redirect(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An ingress qdisc on `dev` whose one filter sends all that arrives there out by the link `to` (an ifb) first.
+
+    An empty `to` is only observed: the qdisc is there and leads elsewhere, or nowhere.  Packets are dropped where the
+    link they were to go to is gone, and where it is down.
+    """
+
+    at: Place
+    dev: str
+    to: str
+
+    @property
+    def key(self) -> Key:
+        """One ingress qdisc per link."""
+        return ("qdisc", self.at, self.dev, "ingress")
 
 
 class Sysctl(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -6,6 +6,8 @@ It behaves as Linux does in what decides whether the engine is right:
   the same batch wanted on it is refused with ENODEV;
 - addresses, routes and neighbours end with their link; its routes and neighbours, and its IPv6 addresses, when it goes
   down; its neighbours when its MAC is set, be it the one it has; a bridge's ports lose their master with it;
+- qdiscs end with their link; a token bucket filter takes the place of the one that is there; a redirect to a link that
+  is gone stays and leads nowhere;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
@@ -35,10 +37,12 @@ from podnet.plan import (
     Neighbour,
     Object,
     Plan,
+    Redirect,
     Route,
     State,
     Step,
     Sysctl,
+    Tbf,
     headline,
     state_of,
 )
@@ -216,9 +220,13 @@ class FakeKernel:
         """Return every object of the node that is provably podnet's: by group and alias, protocol, or table."""
         self._enter("owned")
         objects = self.node.objects.values()
-        own = {o.name for o in self.node.links() if o.group == GROUP_PODS and o.alias.startswith("podnet:")}
-        found: list[Object] = [o for o in objects if isinstance(o, Link) and o.name in own]
+        links = [o for o in self.node.links() if o.group == GROUP_PODS and o.alias.startswith("podnet:")]
+        own = {link.name for link in links}
+        found: list[Object] = [*links]
         found += [o for o in objects if isinstance(o, Neighbour) and o.dev in own]
+        shaping = [o for o in objects if isinstance(o, Tbf | Redirect) and o.dev in own]
+        if any(link.kind == "ifb" for link in links) or any(isinstance(o, Tbf) for o in shaping):
+            found += shaping
         found += [o for o in objects if isinstance(o, Route) and o.protocol == PROTOCOL]
         for family in ("inet", "bridge"):
             found += self.node.table(Table(family, "podnet"))
@@ -283,8 +291,10 @@ class FakeKernel:
                 names.append((thing.at, thing.name))
                 if thing.master:
                     names.append(("node", thing.master))
-            elif isinstance(thing, Address | Neighbour | Route) and thing.dev:
+            elif isinstance(thing, Address | Neighbour | Route | Tbf | Redirect) and thing.dev:
                 names.append((thing.at, thing.dev))
+                if isinstance(thing, Redirect) and step.verb != "delete":
+                    names.append((thing.at, thing.to))
             for at, name in names:
                 space = self.node if at == "node" else pod
                 if (at, name) not in made and (space is None or space.link(name) is None):
@@ -330,11 +340,11 @@ class FakeKernel:
         took_effect = False
         if fault is None or fault.after:
             number = self._try(step, sending)
-            took_effect = not number
+            took_effect = not number or self._is_in_part(thing, number, sending)
         if fault is not None and isinstance(fault.error, int):
             number = fault.error
         if isinstance(thing, Link) and creates(step) and not took_effect:
-            sending.void.update({("node", thing.name), ("pod", thing.peer)})
+            sending.void.update({(thing.at, thing.name), ("pod", thing.peer)})
         return number, took_effect, fault
 
     def _try(self, step: Step, sending: Sending) -> int:
@@ -349,7 +359,19 @@ class FakeKernel:
         peer = sending.peers.get(thing.peer) if isinstance(thing, Link) else None
         if isinstance(thing, Link) and place == "pod" and step.verb == "add" and name in sending.born:
             step = step._replace(object=replace(thing, mac="", mtu=0))
+        if isinstance(thing, Redirect) and (place, thing.to) in sending.void:
+            step = step._replace(object=replace(thing, to=""))
         return space.carry(step, sending.pod, peer)
+
+    def _is_in_part(self, thing: Object, number: int, sending: Sending) -> bool:
+        """Tell whether a redirect's qdisc was made though its filter was refused."""
+        space = self.node if place_of(thing) == "node" else sending.pod
+        return (
+            isinstance(thing, Redirect)
+            and number == errno.ENODEV
+            and space is not None
+            and space.objects.get(thing.key) == replace(thing, to="")
+        )
 
 
 def place_of(thing: Object) -> Place:
@@ -361,6 +383,6 @@ def place_of(thing: Object) -> Place:
 def _batch_of(step: Step) -> tuple[str, Place]:
     """Return the channel and the place of `step`: what follows each other with the same goes in one send."""
     thing = step.object
-    if isinstance(thing, Link | Address | Route | Neighbour):
+    if isinstance(thing, Link | Address | Route | Neighbour | Tbf | Redirect):
         return "route", thing.at
     return ("sysctl", thing.at) if isinstance(thing, Sysctl) else ("netfilter", "node")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.nft.element import bounds
-from podnet.plan import Address, Link, Neighbour, Object, Route, Step, Sysctl, key_of
+from podnet.plan import Address, Link, Neighbour, Object, Redirect, Route, Step, Sysctl, Tbf, key_of
 from podnet.plan.objects import Key, Place
 from podnet.plan.plan import Verb
 
@@ -44,6 +44,8 @@ class Space:
             Address: self._address,
             Route: self._route,
             Neighbour: self._neighbour,
+            Tbf: self._tbf,
+            Redirect: self._redirect,
             Sysctl: self._sysctl,
             Table: self._table,
             Set: self._set,
@@ -80,12 +82,14 @@ class Space:
         return [thing for key, thing in self.objects.items() if key == key_of(table) or key[1] == table]
 
     def remove_link(self, name: str) -> None:
-        """End a link, its other end, and what was on them; a bridge's ports stay."""
+        """End a link, its other end, and what was on them; a bridge's ports stay, and redirects lead nowhere."""
         del self.objects["link", self.place, name]
         self._drop(lambda thing: _device(thing) == name)
         for port in self.links():
             if port.master == name:
                 self.put(replace(port, master="", isolated=False))
+        for thing in [thing for thing in self.objects.values() if isinstance(thing, Redirect) and thing.to == name]:
+            self.put(replace(thing, to=""))
         other = self.ends.pop(name, None)
         if other is not None:
             space, peer = other
@@ -148,6 +152,7 @@ class Space:
             master=link.master or found.master,
             isolated=link.isolated or found.isolated,
             ipv6_autoconf=link.ipv6_autoconf and found.ipv6_autoconf,
+            route_localnet=link.route_localnet or found.route_localnet,
             up=link.up,
         )
         self.put(changed)
@@ -183,6 +188,20 @@ class Space:
         if verb == "delete":
             return self._delete(entry) if present else errno.ENOENT
         return self._add(entry, verb, present=present)
+
+    def _tbf(self, tbf: Tbf, verb: Verb) -> int:
+        if verb == "delete":
+            return self._delete(tbf) if tbf.key in self.objects else errno.ENOENT
+        return self._add(tbf, "set", present=True)  # in place of the root qdisc that every link has
+
+    def _redirect(self, redirect: Redirect, verb: Verb) -> int:
+        present = redirect.key in self.objects
+        if verb == "delete":
+            return self._delete(redirect) if present else errno.ENOENT
+        if self.link(redirect.to) is not None or (present and verb == "add"):
+            return self._add(redirect, verb, present=present)
+        self._add(replace(redirect, to=""), verb, present=present)  # the qdisc is made, its filter refused
+        return errno.ENODEV
 
     def _sysctl(self, sysctl: Sysctl, _verb: Verb) -> int:
         if not self._has_file(sysctl):
@@ -257,7 +276,7 @@ class Space:
 def observed(space: Space, wanted: list[Object]) -> Iterator[Object]:
     """Yield what is in `space` of the keys of `wanted`, and what stands beside it on the same links or in its table."""
     names = {name for thing in wanted for name in _links_of(thing)}
-    kinds = tuple({type(thing) for thing in wanted} & {Address, Neighbour, Route})
+    kinds = tuple({type(thing) for thing in wanted} & {Address, Neighbour, Route, Tbf, Redirect})
     bare_routes = any(isinstance(thing, Route) and not thing.dev for thing in wanted)
     for thing in space.objects.values():
         if isinstance(thing, Link):
@@ -281,8 +300,10 @@ def _links_of(thing: Object) -> Iterator[str]:
         yield thing.name
         if thing.master:
             yield thing.master
-    elif isinstance(thing, Address | Neighbour) or (isinstance(thing, Route) and thing.dev):
+    elif isinstance(thing, Address | Neighbour | Tbf | Redirect) or (isinstance(thing, Route) and thing.dev):
         yield thing.dev
+    if isinstance(thing, Redirect) and thing.to:
+        yield thing.to
 
 
 def _device(thing: Object) -> str:

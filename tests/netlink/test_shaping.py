@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +55,46 @@ def test_numbers_that_mean_nothing_are_refused(rate: int, burst: int, latency: f
     """No rate, no burst, a negative latency, or a queue larger than the kernel's field."""
     with pytest.raises(ValueError, match="tbf"):
         Tbf.shaping(rate, burst, latency)
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "limit"), [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 2**31, 1), (2**33, 2**32, 1), (2**33, 1, 2**32)]
+)
+def test_a_limit_is_refused_like_a_latency(rate: int, burst: int, limit: int) -> None:
+    """Zero, a burst of more than 274 s, and sizes beyond 32 bits."""
+    with pytest.raises(ValueError, match="tbf"):
+        Tbf.of(rate, burst, limit)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2**40), st.integers(1, 2**31), st.integers(1, 2**32 - 1))
+def test_the_bucket_is_read_from_the_time_it_takes(rate: int, burst: int, limit: int) -> None:
+    """Without TCA_TBF_BURST, which the kernel does not tell, the size is right to a tick's bytes at the rate."""
+    try:
+        options = Tbf.of(rate, burst, limit)
+    except ValueError:
+        return
+    assert options.size == burst
+    told = msgspec.structs.replace(options, burst=None)
+    if rate < 2**32:
+        assert 0 <= told.size - burst <= 1 + rate * PSCHED_TICK_NS // 10**9
+    assert Tbf().size == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("rate", [1, 100_000, 12_345_679, 2**32 + 1, 12_500_000_000])
+def test_the_kernel_keeps_rate_and_limit_and_nearly_the_burst(rate: int, netns: Netns) -> None:
+    """Rate and limit are told as they were given, the burst to a tick; below 15 MB/s all three are exact."""
+    netns.shell("ip link add e0 index 50 type veth peer name p0")
+    burst = 200 if rate == 1 else 15_001
+    options = Tbf.of(rate, burst, 54_321)
+    sent = netns.run_transaction(Qdisc(ifindex=50, parent=TC_H_ROOT, kind="tbf", options=options).replace())
+    assert not sent.failures
+    found = [decode_reply(NETLINK_ROUTE, e) for e in netns.run_transaction(Qdisc().dump()).replies]
+    (kept,) = [q.options for q in found if isinstance(q, Qdisc) and q.ifindex == 50 and isinstance(q.options, Tbf)]
+    assert kept.parms is not None
+    assert (kept.rate, kept.parms.limit) == (rate, 54_321)
+    assert abs(kept.size - burst) <= (0 if rate < 15_000_000 else 1 + rate * PSCHED_TICK_NS // 10**9)
 
 
 @pytest.mark.live

@@ -16,10 +16,12 @@ from podnet.plan import (
     Neighbour,
     Object,
     Plan,
+    Redirect,
     Route,
     State,
     Step,
     Sysctl,
+    Tbf,
     diff,
     key_of,
     satisfies,
@@ -50,6 +52,7 @@ OBJECTS: st.SearchStrategy[Any] = st.one_of(
         master=st.sampled_from(["", "br0"]),
         isolated=st.booleans(),
         ipv6_autoconf=st.booleans(),
+        route_localnet=st.booleans(),
         up=st.booleans(),
     ),
     st.builds(
@@ -57,6 +60,15 @@ OBJECTS: st.SearchStrategy[Any] = st.one_of(
     ),
     st.builds(Route, at=PLACES, dst=st.just(IPv4Network("10.0.0.0/8")), dev=NAMES, metric=st.integers(0, 2)),
     st.builds(Neighbour, at=PLACES, dev=NAMES, address=HOSTS, mac=MACS),
+    st.builds(
+        Tbf,
+        at=PLACES,
+        dev=NAMES,
+        rate=st.sampled_from([1000, 10**9]),
+        burst=st.integers(999, 1001),
+        limit=st.just(5000),
+    ),
+    st.builds(Redirect, at=PLACES, dev=NAMES, to=st.sampled_from(["ifb0", "ifb1"])),
     st.builds(Sysctl, at=PLACES, name=st.just("net/ipv4/ip_forward"), value=st.sampled_from(["0", "1"])),
     st.builds(Element, st.just(PODS), HOSTS.map(lambda address: (address,))),
     st.sampled_from([TABLE, PODS, CHAIN]),
@@ -87,6 +99,7 @@ def merged(found: Object, told: Object) -> Object:
         **{field: getattr(told, field) for field in named if getattr(told, field)},
         isolated=found.isolated or told.isolated,
         ipv6_autoconf=found.ipv6_autoconf and told.ipv6_autoconf,
+        route_localnet=found.route_localnet or told.route_localnet,
         up=told.up,
     )
 
@@ -191,15 +204,20 @@ FULL = Link(
     master="br0",
     isolated=True,
     ipv6_autoconf=False,
+    route_localnet=True,
     up=True,
 )
 
 
-@pytest.mark.parametrize("field", ["kind", "mac", "mtu", "group", "alias", "master", "isolated", "ipv6_autoconf"])
+@pytest.mark.parametrize(
+    "field", ["kind", "mac", "mtu", "group", "alias", "master", "isolated", "ipv6_autoconf", "route_localnet"]
+)
 def test_a_field_that_is_left_open_may_be_anything(field: str) -> None:
     """Wanting a link without saying a field is satisfied by any value of it; saying another is not."""
     default = {f.name: f.default for f in msgspec.structs.fields(Link)}[field]
-    other = {"mtu": 9000, "group": 9, "isolated": False, "ipv6_autoconf": True}.get(field, "another")
+    other = {"mtu": 9000, "group": 9, "isolated": False, "ipv6_autoconf": True, "route_localnet": False}.get(
+        field, "another"
+    )
     assert satisfies(FULL, FULL)
     assert satisfies(FULL, msgspec.structs.replace(FULL, **{field: default}))
     assert not satisfies(msgspec.structs.replace(FULL, **{field: other}), FULL)
@@ -231,3 +249,35 @@ def test_another_kind_of_object_does_not_satisfy() -> None:
     assert not satisfies(Sysctl(at="node", name="a", value="1"), FULL)
     assert satisfies(route, msgspec.structs.replace(route))
     assert not satisfies(route, msgspec.structs.replace(route, dev="eth1"))
+
+
+SHAPED = Tbf(at="node", dev="veth-a", rate=10**9, burst=100_000, limit=200_000)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "satisfied"),
+    [
+        ("burst", 100_065, True),
+        ("burst", 99_935, True),
+        ("burst", 100_100, False),
+        ("rate", 10**9 + 1, False),
+        ("limit", 200_001, False),
+        ("dev", "veth-b", False),
+    ],
+)
+def test_a_burst_is_right_to_a_tick_and_all_else_exactly(field: str, value: object, satisfied: bool) -> None:
+    """A tick of 64 ns is 64 bytes at 1 GB/s: what the kernel rounds is no difference, what somebody changed is one."""
+    assert satisfies(msgspec.structs.replace(SHAPED, **{field: value}), SHAPED) is satisfied
+
+
+def test_a_redirect_that_leads_nowhere_is_set() -> None:
+    """An ingress qdisc without the filter is there, so that it is set, not added."""
+    redirect = Redirect(at="node", dev="veth-a", to="ifb-a")
+    lost = msgspec.structs.replace(redirect, to="")
+    (step,) = diff(state_of([lost]), a_plan([redirect])).steps
+    assert (step.object, step.verb) == (redirect, "set")
+
+
+def test_both_qdiscs_of_a_link_are_objects_of_their_own() -> None:
+    """The root qdisc and the ingress qdisc of one link do not stand for each other."""
+    assert key_of(SHAPED) != key_of(Redirect(at="node", dev="veth-a", to="ifb-a"))

@@ -6,7 +6,21 @@ import pytest
 
 from podnet import datapath
 from podnet.nft import DROP, Chain, Rule, Table
-from podnet.plan import Address, Link, Neighbour, Plan, Route, Step, Sysctl, diff, inverse, key_of, state_of
+from podnet.plan import (
+    Address,
+    Link,
+    Neighbour,
+    Plan,
+    Redirect,
+    Route,
+    Step,
+    Sysctl,
+    Tbf,
+    diff,
+    inverse,
+    key_of,
+    state_of,
+)
 from podnet.testing.values import FACTS, a_lease, a_network
 
 CHAIN = Chain(Table("inet", "podnet"), "prerouting")
@@ -23,6 +37,17 @@ def test_it_goes_last_first() -> None:
     plan = Plan(tuple(Step(thing, "r") for thing in (BRIDGE, HOST_END, ROUTE, NEIGHBOUR)))
     assert [(s.object, s.verb) for s in inverse(plan).steps] == [
         (thing, "delete") for thing in (NEIGHBOUR, ROUTE, HOST_END, BRIDGE)
+    ]
+
+
+def test_qdiscs_go_before_the_links_they_are_on() -> None:
+    """A redirect goes before the ifb it leads to, and each by a step of its own."""
+    ifb = Link(at="node", name="ifb-a", kind="ifb")
+    tbf = Tbf(at="node", dev="ifb-a", rate=1, burst=1, limit=1)
+    redirect = Redirect(at="node", dev="veth-a", to="ifb-a")
+    plan = Plan(tuple(Step(thing, "r") for thing in (HOST_END, ifb, tbf, redirect)))
+    assert [(s.object, s.verb) for s in inverse(plan).steps] == [
+        (thing, "delete") for thing in (redirect, tbf, ifb, HOST_END)
     ]
 
 

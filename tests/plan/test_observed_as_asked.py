@@ -9,14 +9,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from podnet.netlink.message import MESSAGES, NETLINK_ROUTE
-from podnet.netlink.rtnl import AF_BRIDGE, AF_INET6, LinkInfo, Neigh
+from podnet.netlink.rtnl import AF_BRIDGE, AF_INET6, U32, Action, Filter, LinkInfo, Mirred, Neigh, Qdisc, Selector
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
+from podnet.netlink.rtnl import Tbf as TbfOptions
 from podnet.netlink.rtnl.addr import Addr
+from podnet.netlink.rtnl.filter import TCA_EGRESS_MIRROR, MirredParms
+from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.neigh import NUD_REACHABLE
 from podnet.netlink.rtnl.route import RTN_LOCAL
-from podnet.plan import Address, Link, Neighbour, Object, Plan, Route, Step, decode, encode
+from podnet.netlink.rtnl.tc import TC_H_ROOT
+from podnet.plan import Address, Link, Neighbour, Object, Plan, Redirect, Route, Step, Tbf, decode, encode
 from podnet.plan.objects import Place
+from podnet.plan.plan import Verb
 
 LIGHT = settings(max_examples=60, deadline=None)
 INDEXES: Any = {(at, name): index for at in ("node", "pod") for name, index in (("br0", 7), ("eth0", 8), ("a.b", 9))}
@@ -33,6 +38,7 @@ FIELDS = {
     "group": st.integers(0, 2**32 - 1),
     "alias": st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60),
     "ipv6_autoconf": st.booleans(),
+    "route_localnet": st.booleans(),
     "up": st.booleans(),
 }
 
@@ -66,9 +72,9 @@ def routes(draw: st.DrawFn) -> Route:
     return Route(dev=draw(DEVICES), via=via, onlink=draw(st.booleans()), src=src, **common)
 
 
-def said(thing: Object) -> list[Any]:
-    """Return the messages that add `thing`."""
-    batches = encode(Plan((Step(thing, "r"),)), INDEXES)
+def said(thing: Object, verb: Verb = "add") -> list[Any]:
+    """Return the messages that add `thing`, or do `verb` to it."""
+    batches = encode(Plan((Step(thing, "r", verb),)), INDEXES)
     return [MESSAGES[NETLINK_ROUTE, r.type].decode(r.payload) for batch in batches for r in batch.requests]
 
 
@@ -113,8 +119,8 @@ def test_a_neighbour_is_observed_as_it_was_asked_for(thing: Neighbour) -> None:
 
 
 @LIGHT
-@given(thing=st.builds(Link, at=PLACES, name=st.just("br0"), kind=st.just("bridge"), **FIELDS))
-def test_a_bridge_is_observed_as_it_was_asked_for(thing: Link) -> None:
+@given(thing=st.builds(Link, at=PLACES, name=st.just("br0"), kind=st.sampled_from(["bridge", "ifb"]), **FIELDS))
+def test_a_bridge_or_ifb_is_observed_as_it_was_asked_for(thing: Link) -> None:
     """Decode of what a kernel keeps of encode is the same link."""
     assert decode.link(kept(said(thing)), NAMES, thing.at) == thing
 
@@ -139,6 +145,61 @@ def test_a_veth_is_observed_as_it_was_asked_for_less_its_birth(thing: Link) -> N
     assert decode.link(kept(said(thing)), NAMES, thing.at) == expected
 
 
+@LIGHT
+@given(
+    thing=st.builds(
+        Tbf,
+        at=PLACES,
+        dev=DEVICES,
+        rate=st.integers(10**5, 2**40),
+        burst=st.integers(1, 2**24),
+        limit=st.integers(1, 2**32 - 1),
+    )
+)
+def test_a_token_bucket_is_observed_as_it_was_asked_for(thing: Tbf) -> None:
+    """Decode of encode is the same filter, its rate from whichever field holds it."""
+    (message,) = said(thing)
+    assert decode.tbf(message, NAMES, thing.at) == thing
+
+
+@LIGHT
+@given(
+    thing=st.builds(Redirect, at=PLACES, dev=DEVICES, to=DEVICES),
+    verb=st.sampled_from(("add", "set")),
+    extra=st.booleans(),
+)
+def test_a_redirect_is_observed_as_it_was_asked_for(thing: Redirect, verb: Verb, extra: bool) -> None:
+    """Decode of the qdisc and the filter, with what u32 lists before it, is the same redirect."""
+    qdisc, *_, redirection = said(thing, verb)
+    table = [Filter(ifindex=qdisc.ifindex, info=redirection.info, kind="u32", options=U32())] if extra else []
+    assert decode.redirect(qdisc, [*table, redirection], NAMES, NAMES, thing.at) == thing
+
+
+REDIRECT = Redirect(at="node", dev="br0", to="eth0")
+
+
+def test_an_ingress_qdisc_that_redirects_otherwise_leads_nowhere() -> None:
+    """No filter, several, one of some packets, of another priority, mirroring, or to a link unknown: `to` is empty."""
+    qdisc, right = said(REDIRECT)
+    some = U32(sel=Selector.source(IPv4Address("10.0.0.1")), act=right.options.act)
+    mirror = U32(sel=Selector(), act=(Action("mirred", Mirred(parms=MirredParms(8, eaction=TCA_EGRESS_MIRROR))),))
+    dropping = U32(sel=Selector(), act=(Action("gact", b""),))
+    lost = U32(sel=Selector(), act=(Action.redirect(99),))
+    others = [
+        [],
+        [right, right],
+        [msgspec.structs.replace(right, info=filter_info(7))],
+        *(
+            [msgspec.structs.replace(right, options=o)]
+            for o in (some, mirror, dropping, lost, U32(sel=Selector()), b"")
+        ),
+    ]
+    for filters in others:
+        found = decode.redirect(qdisc, filters, NAMES, NAMES, "node")
+        assert found == Redirect(at="node", dev="br0", to=""), filters
+    assert decode.redirect(qdisc, [right], NAMES, {}, "node") == Redirect(at="node", dev="br0", to="")
+
+
 def test_the_kernels_default_metric_of_ipv6_is_none() -> None:
     """An IPv6 route without a metric is listed with 1024; an IPv4 one of 1024 was asked for."""
     six = RouteMessage(family=AF_INET6, dst=IPv6Address("fd00::"), dst_len=64, priority=1024, oif=7)
@@ -160,11 +221,28 @@ def test_the_kernels_default_metric_of_ipv6_is_none() -> None:
         ),
         decode.neighbour(Neigh.permanent(IPv4Address("10.0.0.1"), "02:00:00:00:00:01", 99), NAMES, "node"),
         decode.neighbour(Neigh(ifindex=7, state=128), NAMES, "node"),
+        decode.tbf(Qdisc(ifindex=7, parent=TC_H_ROOT, kind="noqueue"), NAMES, "node"),
+        decode.tbf(Qdisc(ifindex=7, parent=0x10000, kind="tbf", options=TbfOptions()), NAMES, "node"),
+        decode.tbf(Qdisc(ifindex=99, parent=TC_H_ROOT, kind="tbf", options=TbfOptions()), NAMES, "node"),
+        decode.redirect(Qdisc.clsact(7), [], NAMES, NAMES, "node"),
+        decode.redirect(Qdisc.ingress(99), [], NAMES, NAMES, "node"),
     ],
-    ids=["local route", "address of no link", "no address", "learned", "neighbour of no link", "no destination"],
+    ids=[
+        "local route",
+        "address of no link",
+        "no address",
+        "learned",
+        "neighbour of no link",
+        "no destination",
+        "noqueue",
+        "tbf below another",
+        "tbf of no link",
+        "clsact",
+        "ingress of no link",
+    ],
 )
 def test_what_no_plan_can_ask_for_is_passed_over(found: Object | None) -> None:
-    """Routes of other types, learned neighbours, and what is on a link without a name here are not observed."""
+    """Other types of routes and qdiscs, learned neighbours, what is on a link without a name here: not observed."""
     assert found is None
 
 

@@ -14,7 +14,21 @@ from hypothesis import strategies as st
 
 from podnet import datapath
 from podnet.nft import Chain, Element, Set, Table
-from podnet.plan import Address, Link, Neighbour, Object, Plan, Route, Step, Sysctl, explain, headline, script
+from podnet.plan import (
+    Address,
+    Link,
+    Neighbour,
+    Object,
+    Plan,
+    Redirect,
+    Route,
+    Step,
+    Sysctl,
+    Tbf,
+    explain,
+    headline,
+    script,
+)
 from podnet.testing.values import FACTS, a_lease, a_network
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -83,6 +97,14 @@ def test_a_namespace_is_spoken_of_by_name_where_it_has_one(namespace: str, ip: s
     ]
 
 
+@pytest.mark.parametrize(
+    ("namespace", "tc"), [("red", "tc -n red"), ("/proc/7/ns/net", "nsenter --net=/proc/7/ns/net tc")]
+)
+def test_tc_enters_a_namespace_as_ip_does(namespace: str, tc: str) -> None:
+    """By name with -n, by path with nsenter."""
+    assert told(TBF, verb="delete", namespace=namespace) == [f"{tc} qdisc del dev eth0 root"]
+
+
 HOSTILE = "$(x);'\" a"
 
 
@@ -95,6 +117,9 @@ HOSTILE = "$(x);'\" a"
         Route(at="node", dst=ip_network("10.0.0.0/8"), dev="$(x);'\"a"),
         Neighbour(at="pod", dev="$(x);'\"a", address=ip_address("10.0.0.2"), mac="02:00:00:00:00:01"),
         Sysctl(at="pod", name="net/ipv4/conf/$(x);'\"a/rp_filter", value="2"),
+        Link(at="pod", name="$(x);'\"a", kind="ifb", route_localnet=True),
+        Tbf(at="pod", dev="$(x);'\"a", rate=1, burst=1, limit=1),
+        Redirect(at="node", dev="$(x);'\"a", to="$(x);'\"a"),
     ],
     ids=lambda thing: type(thing).__name__,
 )
@@ -117,6 +142,12 @@ def test_an_alias_is_one_word_whatever_it_says(alias: str) -> None:
 
 
 PODS = Set(table=TABLE, name="pods4", key=("ifname", "ipv4_addr"))
+TBF = Tbf(at="pod", dev="eth0", rate=2_500_000, burst=25_000, limit=50_000)
+REDIRECT = Redirect(at="node", dev="veth-a", to="ifb-a")
+FILTER = (
+    "tc filter add dev veth-a ingress protocol all prio 1 handle 800::800 u32 match u32 0 0 "
+    "action mirred egress redirect dev ifb-a"
+)
 VERBS: list[tuple[Object, str, list[str]]] = [
     (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge mcast_snooping 0"]),
     (
@@ -180,6 +211,30 @@ VERBS: list[tuple[Object, str, list[str]]] = [
         "delete",
         ["ip neigh del 10.0.0.2 dev br0"],
     ),
+    (
+        Link(at="pod", name="ifb0", kind="ifb", queues=1, route_localnet=True),
+        "add",
+        [
+            "ip -n red link add ifb0 numtxqueues 1 numrxqueues 1 type ifb",
+            "ip netns exec red sysctl -qw net/ipv4/conf/ifb0/route_localnet=1",
+            "ip -n red link set ifb0 up",
+        ],
+    ),
+    (
+        Link(at="node", name="veth-a", kind="veth", route_localnet=True, up=False),
+        "set",
+        ["ip link set veth-a down", "sysctl -qw net/ipv4/conf/veth-a/route_localnet=1"],
+    ),
+    (TBF, "add", ["tc -n red qdisc replace dev eth0 root tbf rate 20000000bit burst 25000b limit 50000b"]),
+    (TBF, "set", ["tc -n red qdisc replace dev eth0 root tbf rate 20000000bit burst 25000b limit 50000b"]),
+    (TBF, "delete", ["tc -n red qdisc del dev eth0 root"]),
+    (REDIRECT, "add", ["tc qdisc add dev veth-a ingress", FILTER]),
+    (
+        REDIRECT,
+        "set",
+        ["tc qdisc replace dev veth-a ingress", "tc filter del dev veth-a ingress", FILTER],
+    ),
+    (REDIRECT, "delete", ["tc qdisc del dev veth-a ingress"]),
     (Sysctl(at="node", name="net/ipv4/ip_forward", value="1"), "set", ["sysctl -qw net/ipv4/ip_forward=1"]),
     (TABLE, "set", ["nft 'add table inet podnet'"]),
     (Chain(TABLE, "forward"), "flush", ["nft 'flush chain inet podnet forward'"]),
@@ -193,7 +248,7 @@ VERBS: list[tuple[Object, str, list[str]]] = [
 
 @pytest.mark.parametrize(("thing", "verb", "commands"), VERBS)
 def test_each_object_and_verb_has_its_command(thing: Object, verb: str, commands: list[str]) -> None:
-    """The words are ip(8)'s and nft(8)'s own."""
+    """The words are ip(8)'s, tc(8)'s and nft(8)'s own."""
     assert told(thing, verb=verb) == commands
 
 

@@ -66,7 +66,7 @@ tbf_parms: Kind[TbfParms] = Kind("tbf parms", _encode_parms, _decode_parms)
 
 
 class Tbf(Options, frozen=True, kw_only=True, gc=False):
-    """Options of the token bucket filter; build them with :meth:`Tbf.shaping`."""
+    """Options of the token bucket filter; build them with :meth:`Tbf.of`, or with :meth:`Tbf.shaping`."""
 
     LAYOUT: ClassVar[Layout[Any]] = Layout(
         dict, Field("parms", 1, tbf_parms), Field("burst", 6, u32), Field("rate64", 4, u64)
@@ -77,25 +77,44 @@ class Tbf(Options, frozen=True, kw_only=True, gc=False):
     rate64: int | None = None
 
     @classmethod
-    def shaping(cls, rate: int, burst: int, latency: float) -> Self:
-        """Return the options of `tbf rate RATE burst BURST latency LATENCY`: bytes/s, bytes, seconds.
+    def of(cls, rate: int, burst: int, limit: int) -> Self:
+        """Return the options of `tbf rate RATE burst BURST limit LIMIT`: bytes/s, bytes, bytes.
 
-        A packet waits at most `latency`; what would wait longer is dropped.  Raise `ValueError` for what the kernel's
-        fields cannot hold or would not pass a packet.
+        No more than `limit` waits, the rest is dropped.  Raise `ValueError` for what the kernel's fields cannot hold
+        or would not pass a packet.
         """
-        if rate <= 0 or burst <= 0 or latency < 0:
-            raise ValueError(f"tbf needs a rate and a burst above 0: rate {rate}, burst {burst}, latency {latency}")
-        limit = int(rate * latency) + burst
+        if rate <= 0 or burst <= 0 or limit <= 0:
+            raise ValueError(f"tbf needs numbers above 0: rate {rate}, burst {burst}, limit {limit}")
         told = min(rate, _U32_MAX)
         buffer = -(-burst * 1_000_000_000 // (told * PSCHED_TICK_NS))
         if limit > _U32_MAX or buffer > _U32_MAX or burst > _U32_MAX:
-            raise ValueError(f"tbf cannot hold rate {rate} bytes/s, burst {burst} bytes, latency {latency} s")
+            raise ValueError(f"tbf cannot hold rate {rate} bytes/s, burst {burst} bytes, limit {limit} bytes")
         return cls(parms=TbfParms(told, limit, buffer), burst=burst, rate64=rate if rate > _U32_MAX else None)
+
+    @classmethod
+    def shaping(cls, rate: int, burst: int, latency: float) -> Self:
+        """Return the options of `tbf rate RATE burst BURST latency LATENCY`: bytes/s, bytes, seconds.
+
+        A packet waits at most `latency`; what would wait longer is dropped.  Raise `ValueError` as :meth:`of` does.
+        """
+        if latency < 0:
+            raise ValueError(f"tbf needs a latency of 0 or above, not {latency}")
+        return cls.of(rate, burst, int(rate * latency) + burst)
 
     @property
     def rate(self) -> int:
         """The rate in bytes/s, from whichever field holds it."""
         return self.rate64 or (self.parms.rate if self.parms else 0)
+
+    @property
+    def size(self) -> int:
+        """The bucket in bytes: `burst`, or what `buffer` is at the rate, since the kernel tells that alone.
+
+        A tick is a part of a byte below 15 MB/s, and then this is exact.
+        """
+        if self.burst is not None:
+            return self.burst
+        return -(-self.parms.buffer * PSCHED_TICK_NS * self.rate // 1_000_000_000) if self.parms else 0
 
 
 @register(NETLINK_ROUTE, RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC)
