@@ -5,7 +5,7 @@ too every packet between pods passes the IP hooks.  What both share stands in ``
 DEL takes away), ``ruleset`` (the nftables table) and ``node``.
 """
 
-from podnet.datapath.attachment import attach, cut, gateway_of, host_mac, mtu_of, pod_routes
+from podnet.datapath.attachment import attach, cut, gateway_of, host_mac, loopback, mtu_of, pod_routes
 from podnet.datapath.hardware import bridge_mac, pod_mac
 from podnet.datapath.node import node_plan
 
@@ -15,6 +15,7 @@ __all__ = [
     "cut",
     "gateway_of",
     "host_mac",
+    "loopback",
     "mtu_of",
     "node_plan",
     "pod_mac",

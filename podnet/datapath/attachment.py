@@ -7,6 +7,7 @@ packet; a sysctl before the address it must admit; a link up before its routes.
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from podnet.datapath.bandwidth import egress_link, shaping
 from podnet.datapath.hardware import GATEWAY_MAC, bridge_mac, link_local, pod_mac, port_mac
 from podnet.datapath.ruleset import PTP_GATEWAY4, PTP_GATEWAY6, pod_elements
 from podnet.model import Lease, Network, NodeFacts, PodAddress
@@ -20,12 +21,20 @@ LINK_LOCAL_PREFIX = 64
 
 def attach(network: Network, facts: NodeFacts, lease: Lease) -> Plan:
     """Return the plan that attaches the holder of `lease` to `network` on the node of `facts`."""
+    if network.datapath == "none":
+        return Plan()
     interface = network.bridge if network.datapath == "bridge" else lease.link
     return Plan.of(
         pod_elements(network, lease, interface),
         _NODE_SIDE[network.datapath](network, facts, lease),
+        shaping(lease),
         _pod_side(network, facts, lease),
     )
+
+
+def loopback() -> Plan:
+    """Return the plan of a runtime's loopback network: `lo` up in the pod."""
+    return Plan((Step(Link(at="pod", name="lo"), "CNI loopback: a pod reaches itself at 127.0.0.1 and ::1"),))
 
 
 def cut(network: Network, lease: Lease) -> Plan:
@@ -33,13 +42,14 @@ def cut(network: Network, lease: Lease) -> Plan:
 
     With the host end down no packet passes in either direction, and the kernel drops its routes and neighbours.
     """
+    if network.datapath == "none":
+        return Plan()
     interface = network.bridge if network.datapath == "bridge" else lease.link
     elements = [s._replace(verb="delete") for s in pod_elements(network, lease, interface)]
-    doomed = Link(at="node", name=lease.link, group=GROUP_DOOMED, up=False)
-    return Plan.of(
-        elements,
-        [Step(doomed, "DEL: no packet passes a link that is down; the doomed group is deleted as one", "set")],
-    )
+    names = (lease.link, egress_link(lease)) if lease.terms.bandwidth.egress else (lease.link,)
+    reason = "DEL: no packet passes a link that is down; the doomed group is deleted as one"
+    doomed = [Step(Link(at="node", name=name, group=GROUP_DOOMED, up=False), reason, "set") for name in names]
+    return Plan.of(elements, doomed)
 
 
 def gateway_of(network: Network, leased: PodAddress) -> IPAddress:
@@ -115,6 +125,7 @@ def _host_end(network: Network, facts: NodeFacts, lease: Lease, master: str = ""
         master=master,
         isolated=bool(master),
         ipv6_autoconf=False,
+        route_localnet=any(mapping.serves(IPV4) for mapping in lease.terms.ports),
     )
 
 
@@ -197,7 +208,7 @@ def _pod_routes(network: Network, lease: Lease, name: str) -> Iterator[Step]:
         covered.add(dst)
         yield Step(Route(at="pod", dst=dst, dev=name, via=via, onlink=True), f"{reason}: it goes by the node")
     for leased in lease.addresses if network.routes else ():
-        subnet = ip_network(f"{leased.gateway}/{leased.prefixlen}", strict=False)
+        subnet = ip_network(f"{leased.address}/{leased.prefixlen}", strict=False)
         if not any(subnet.version == dst.version and subnet.subnet_of(dst) for dst in covered):  # type: ignore[arg-type]
             covered.add(subnet)
             yield Step(

@@ -22,7 +22,9 @@ def mac_of(address: IPv4Address | IPv6Address) -> str:
 
 
 def pod_mac(lease: Lease) -> str:
-    """Return the MAC of the pod's link: that of its first IPv4 address, or of its first address."""
+    """Return the MAC of the pod's link: the one asked for, or that of its first IPv4 address, or its first."""
+    if lease.terms.mac:
+        return lease.terms.mac
     addresses = [a.address for a in lease.addresses]
     return mac_of(next((a for a in addresses if a.version == 4), addresses[0]))  # noqa: PLR2004 - IPv4
 

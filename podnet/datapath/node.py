@@ -16,7 +16,7 @@ UNREACHABLE_METRIC = 4_278_198_272
 
 def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
     """Return what the node of `facts` needs to serve `networks`; a network without ranges needs nothing."""
-    networks = [network for network in networks if network.ranges]
+    networks = [network for network in networks if network.ranges and network.datapath != "none"]
     versions = sorted({version for network in networks for version in network.families})
     if not versions:
         return Plan()
@@ -47,6 +47,7 @@ def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterato
             group=GROUP_PODS,
             alias=f"podnet:network:{first}",
             ipv6_autoconf=False,
+            route_localnet=IPV4 in families,
         ),
         f"datapath bridge: network {first} has its pods on {name}",
     )

@@ -4,19 +4,28 @@
 
     prerouting (raw)     a packet from a pod's link must have an address of that link      pods4, pods6
                          ptp's gateway address is a signpost, never a destination
+                         127.0.0.0/8 is this machine's own, whatever link asks for it
+    dstnat, output       a host port of an address of this node leads to the pod that      hostports*, hostips*
+    (dstnat)             asked for it, from outside, from pods and from the node itself
     postrouting (srcnat) a pod that reaches itself through a service sees the node         hairpin4, hairpin6
+                         so does one that is reached by the node's 127.0.0.1
                          pods' packets that leave the cluster get the node's address       masquerade*, cluster*
 
 Adding a pod adds elements and no rule, so a node with 500 pods matches packets as fast as one with five, and pods
 come and go without the rules ever being rebuilt.
+
+A host port is matched where the destination is an address of this node (`fib daddr type local`) and nowhere else: what
+pods send to a server outside on such a port, or to a service's address, is not touched.  `[::1]` does not lead to a
+pod: the kernel has no route_localnet for IPv6, so the node's own answer, connection refused, is left to be seen.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
-from podnet.model import Lease, Network
-from podnet.nft import ACCEPT, DROP, Base, Chain, Element, Rule, Set, Table
-from podnet.nft.statement import Masquerade, Match, Statement
+from podnet.model import Lease, Network, bracketed
+from podnet.nft import ACCEPT, DROP, RETURN, Base, Chain, Element, Rule, Set, Table, jump
+from podnet.nft.datatype import PROTOCOLS
+from podnet.nft.statement import Dnat, Masquerade, Match, Statement
 from podnet.plan import GROUP_PODS, Step
 
 IPAddress = IPv4Address | IPv6Address
@@ -30,10 +39,29 @@ TABLE = Table("inet", "podnet")
 PODS = {v: Set(table=TABLE, name=f"pods{v}", key=("ifname", f"ipv{v}_addr")) for v in (4, 6)}
 HAIRPIN = {v: Set(table=TABLE, name=f"hairpin{v}", key=(f"ipv{v}_addr", f"ipv{v}_addr")) for v in (4, 6)}
 MASQUERADE = {v: Set(table=TABLE, name=f"masquerade{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
+HOSTPORTS = {
+    v: Set(table=TABLE, name=f"hostports{v}", key=("inet_proto", "inet_service"), data=(f"ipv{v}_addr", "inet_service"))
+    for v in (4, 6)
+}
+HOSTIPS = {
+    v: Set(
+        table=TABLE,
+        name=f"hostips{v}",
+        key=(f"ipv{v}_addr", "inet_proto", "inet_service"),
+        data=(f"ipv{v}_addr", "inet_service"),
+    )
+    for v in (4, 6)
+}
 CLUSTER = {v: Set(table=TABLE, name=f"cluster{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
 
 PREROUTING = Chain(TABLE, "prerouting", Base("filter", "prerouting", -300))
+HOSTPORT = Chain(TABLE, "hostport")
+DSTNAT = Chain(TABLE, "dstnat", Base("nat", "prerouting", -100))
+OUTPUT = Chain(TABLE, "output", Base("nat", "output", -100))
 POSTROUTING = Chain(TABLE, "postrouting", Base("nat", "postrouting", 100))
+
+LOOPBACK4 = IPv4Network("127.0.0.0/8")
+LOOPBACK6 = IPv6Address("::1")
 
 _FROM_POD = Match("iifgroup", GROUP_PODS)
 _TO_SOURCE = Masquerade(fully_random=True)
@@ -46,11 +74,16 @@ def skeleton(versions: Sequence[int]) -> Iterator[Step]:
     for version in versions:
         yield Step(PODS[version], f"which IPv{version} addresses may come from which link")
         yield Step(HAIRPIN[version], f"pods as a pair with themselves, IPv{version}")
+        yield Step(HOSTPORTS[version], f"which IPv{version} address and port a port of this node leads to")
+        yield Step(HOSTIPS[version], f"the same for ports of one IPv{version} address of this node")
         yield Step(MASQUERADE[version], f"IPv{version} sources that leave the cluster with the node's address")
         yield Step(CLUSTER[version], f"IPv{version} destinations that see the pod's own address")
     yield Step(PREROUTING, "packets are judged before anything else is done with them")
+    yield Step(HOSTPORT, "host ports: one list of rules for what comes to the node and what it sends to itself")
+    yield Step(DSTNAT, "destination addresses are rewritten before a route is looked for")
+    yield Step(OUTPUT, "the node reaches host ports as others do")
     yield Step(POSTROUTING, "source addresses are rewritten last")
-    for rule, reason in (*_prerouting(versions), *_postrouting(versions)):
+    for rule, reason in (*_prerouting(versions), *_hostport(versions), *_postrouting(versions)):
         yield Step(rule, reason)
 
 
@@ -61,6 +94,16 @@ def _prerouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
             yield (
                 _rule(PREROUTING, _FROM_POD, Match("ip daddr", PTP_GATEWAY4), DROP, comment="ptp gateway"),
                 f"{PTP_GATEWAY4} is where ptp pods' routes point; it is never forwarded to",
+            )
+            yield (
+                _rule(
+                    PREROUTING,
+                    Match("iifname", "lo", "!="),
+                    Match("ip daddr", LOOPBACK4),
+                    DROP,
+                    comment="loopback address from elsewhere",
+                ),
+                f"route_localnet lets host ports be reached at 127.0.0.1; {LOOPBACK4} stays this machine's own",
             )
         else:
             for source, what in ((IPv6Network("fe80::/10"), "link-local"), (IPv6Address("::"), "unspecified")):
@@ -75,6 +118,28 @@ def _prerouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
         )
 
 
+def _hostport(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
+    for version in versions:
+        ip = _WORDS[version]
+        if version == 6:  # noqa: PLR2004 - IPv6
+            yield (
+                _rule(HOSTPORT, Match("ip6 daddr", LOOPBACK6), RETURN, comment="no host ports at ::1"),
+                "an IPv6 packet from ::1 cannot leave the machine: a connection is refused instead of lost",
+            )
+        port = "meta l4proto . th dport"
+        for selector, owner, what in (
+            (f"{ip} daddr . {port}", HOSTIPS[version], "host ports of one address"),
+            (port, HOSTPORTS[version], "host ports"),
+        ):
+            nat = Dnat(selector=selector, map=owner)
+            yield _rule(HOSTPORT, nat, comment=f"{what}, {ip}"), "portMappings: the element says where it leads"
+    for chain in (DSTNAT, OUTPUT):
+        yield (
+            _rule(chain, Match("fib daddr type", "local"), jump(HOSTPORT.name), comment="host ports of this node"),
+            "a port of another machine, or of a service's address, is not this node's",
+        )
+
+
 def _postrouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
     for version in versions:
         ip = _WORDS[version]
@@ -83,6 +148,12 @@ def _postrouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
             _rule(POSTROUTING, Match("ct status", "dnat"), itself, _TO_SOURCE, comment="hairpin"),
             "hairpin: a pod would drop packets from its own address",
         )
+        if version == 4:  # noqa: PLR2004 - IPv4
+            to_pod = (Match("oifgroup", GROUP_PODS), Match("ct status", "dnat"), Match("ip saddr", LOOPBACK4))
+            yield (
+                _rule(POSTROUTING, *to_pod, _TO_SOURCE, comment="host port from 127.0.0.1"),
+                "no pod can answer 127.0.0.1: it sees the node's address",
+            )
         leaving = (Match(f"{ip} saddr", MASQUERADE[version]), Match(f"{ip} daddr", CLUSTER[version], "!="))
         yield (
             _rule(POSTROUTING, *leaving, _TO_SOURCE, comment="pods leaving the cluster"),
@@ -123,3 +194,28 @@ def pod_elements(network: Network, lease: Lease, interface: str) -> Iterator[Ste
         )
         if network.hairpin:
             yield Step(Element(HAIRPIN[address.version], (address, address)), "hairpin: the pod may reach itself")
+    if lease.terms.ports:
+        yield from _port_elements(lease)
+
+
+def _port_elements(lease: Lease) -> Iterator[Step]:
+    """Yield an element for each host port and family of the pod, which leads to its first address of that family."""
+    first = {leased.address.version: leased.address for leased in reversed(lease.addresses)}
+    for mapping in lease.terms.ports:
+        for version, address in sorted(first.items()):
+            if not mapping.serves(version):
+                continue
+            only = mapping.only_at
+            port = mapping.protocol, mapping.host_port
+            element = (
+                Element(HOSTPORTS[version], _numbered(port), (address, mapping.container_port))
+                if only is None
+                else Element(HOSTIPS[version], (only, *_numbered(port)), (address, mapping.container_port))
+            )
+            to = f"{bracketed(address)}:{mapping.container_port}"
+            yield Step(element, f"portMappings: {mapping} leads to {to}")
+
+
+def _numbered(port: tuple[str, int]) -> tuple[int, int]:
+    """Return a protocol by its number, as the kernel lists it, and the port."""
+    return PROTOCOLS[port[0]], port[1]

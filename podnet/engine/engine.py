@@ -10,18 +10,25 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from podnet import datapath
-from podnet.cni import Add, Attached, Check, Delete
-from podnet.engine.attached import attached_of
+from podnet.cni import GC, Add, Attached, Check, Delete, Status
+from podnet.engine.attached import attached_of, loopback_of
 from podnet.engine.difference import first_difference
-from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
-from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
-from podnet.model import Attachment, Lease, Network, NodeFacts
-from podnet.nft import Element
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse, key_of
+from podnet.engine.ground import bears_alias
+from podnet.engine.ports import Namespace
+from podnet.engine.upkeep import Upkeep
+from podnet.errors import (
+    AddressUnavailable,
+    ConnectivityLimited,
+    InterfaceExists,
+    KernelError,
+    NotAsAdded,
+    NotAvailable,
+    PodnetError,
+)
+from podnet.model import Attachment, Lease
+from podnet.plan import Link, Plan, Step, diff, inverse
 
 ENODEV = 19
-OURS = "podnet:"
-"""What the alias of every link of podnet's begins with."""
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
@@ -33,17 +40,12 @@ class Job(NamedTuple):
     namespace: Namespace
 
 
-class Engine:
-    """Attaches pods to networks on one node."""
+class Engine(Upkeep):
+    """Attaches pods to networks on one node.
 
-    def __init__(self, facts: NodeFacts, store: Store, kernel: Kernel, clock: Clock) -> None:
-        """Take the node's `facts` and the edges; nothing is touched before :meth:`reconcile` or a verb."""
-        self.facts = facts
-        self._mesh = Plan()
-        self._networks: tuple[Network, ...] = ()
-        self._store = store
-        self._kernel = kernel
-        self._clock = clock
+    The verbs are here; what they stand on is in :mod:`podnet.engine.ground`, what is done between requests in
+    :mod:`podnet.engine.upkeep`.
+    """
 
     # The verbs
 
@@ -88,65 +90,69 @@ class Engine:
         if difference:
             raise NotAsAdded(first_difference(observed, difference, namespace.path))
 
-    # What the daemon does between requests
+    def gc(self, request: GC) -> None:
+        """Free what the network of `request` holds for others than its valid attachments, and repair the node.
 
-    def reap(self, most: int | None = None) -> Reaped:
-        """End the links of pods that were cut off, all in one go, and the connections of their addresses.
-
-        Forgetting connections walks the kernel's whole table, so a caller with requests waiting does it for at most
-        `most` leases at a time and calls again while :attr:`unreaped`.
+        Whatever can be freed is; the first refusal is raised after that.
         """
-        reaped = self._kernel.reap()
-        pending = self._store.pending()[:most]
-        self._kernel.forget_connections([a.address for lease in pending for a in lease.addresses])
-        if pending:
-            self._store.close(pending, self._clock.now())
-        return reaped
+        name = request.configuration.network.name
+        stale = [
+            lease
+            for lease in self._store.live()
+            if lease.attachment.network == name
+            and (lease.attachment.container, lease.attachment.ifname) not in request.valid
+        ]
+        refused: PodnetError | None = None
+        for lease in stale:
+            try:
+                self._cut([lease])
+            except PodnetError as error:
+                refused = refused or error
+        self.repair()
+        if refused is not None:
+            raise refused
 
-    @property
-    def unreaped(self) -> bool:
-        """Whether leases are left of which the kernel may still know something."""
-        return bool(self._store.pending())
+    def status(self, request: Status) -> None:
+        """Raise `NotAvailable` where an ADD could not be served now, `ConnectivityLimited` where pods suffer too.
 
-    def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
-        """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
-
-        Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.  A link that somebody
-        took out of podnet's group is known by its alias and put back.
+        What is lacking of the node's own part is made first.  That a range is used up is not told: the runtime would
+        count the node as not ready, and its pods would be moved away for want of room for one more.
         """
-        self.facts, self._mesh = facts, mesh
-        owned = self._kernel.owned()
-        live = self._store.live()
-        missing = [lease for lease in live if ("link", "node", lease.link) not in owned]
-        strayed = self._kernel.observe(Plan.of(*map(self.node_side, missing))) if missing else {}
-        lost = [lease for lease in missing if not _bears_alias(strayed, lease)]
-        if lost:
-            self._cut(lost)
-            owned = self._kernel.owned()  # less what went with them
-        here = [lease for lease in live if lease not in lost]
-        self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
-        pods = (self.node_side(lease) for lease in here)
-        node = self.node_plan()
-        observed = self._kernel.observe(node)
-        _refuse_strangers(observed, node)
-        difference = diff({**strayed, **owned, **observed}, Plan.of(node, *pods), owned.values())
+        configuration = request.configuration
+        if configuration.role == "loopback":
+            return
+        if not configuration.network.ranges and not configuration.delegate:
+            raise NotAvailable(
+                f"network {configuration.network.name!r} has no address ranges on this node: list the node with "
+                "pod-cidrs in nodes.yaml, or give ipam.ranges"
+            )
         try:
-            self._kernel.apply(difference)
-        except KernelError as error:
-            raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
-        self.reap()
-        return difference
+            with self._store.transaction():
+                pass
+        except PodnetError as error:
+            raise NotAvailable(error.msg, error.details) from error
+        try:
+            self._build()
+        except PodnetError as error:
+            raise ConnectivityLimited(f"the node's part cannot be built: {error.msg}", error.details) from error
+        if configuration.network.ranges:
+            try:
+                self._prepare(configuration.network)
+            except PodnetError as error:
+                raise NotAvailable(error.msg, error.details) from error
 
-    # Plans
+    def loopback(self, namespace: Namespace) -> Attached:
+        """Set `lo` up in a pod's namespace, for a runtime that has another plugin do that."""
+        self._kernel.apply(datapath.loopback(), namespace)
+        return loopback_of(namespace.path)
 
-    def node_plan(self) -> Plan:
-        """Return what the node itself needs for its networks."""
-        return Plan.of(datapath.node_plan(self._networks, self.facts), self._mesh)
-
-    def node_side(self, lease: Lease) -> Plan:
-        """Return the steps of an attachment that stand in the node's namespace."""
-        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-        return Plan(tuple(step for step in plan.steps if getattr(step.object, "at", "node") == "node"))
+    def check_loopback(self, namespace: Namespace) -> None:
+        """Raise `NotAsAdded` where `lo` is not up in a pod's namespace."""
+        plan = datapath.loopback()
+        observed = self._kernel.observe(plan, namespace)
+        difference = diff(observed, plan)
+        if difference:
+            raise NotAsAdded(first_difference(observed, difference, namespace.path))
 
     # Parts
 
@@ -157,7 +163,7 @@ class Engine:
         try:
             self._prepare(request.network)
             try:
-                return self._store.reserve(*want, self._clock.now())
+                return self._store.reserve(*want, self._clock.now(), request.terms)
             except InterfaceExists:
                 if request.attachment in reserved:
                     raise  # asked for twice at once: the first is about to be attached
@@ -166,7 +172,7 @@ class Engine:
                 if not self.unreaped:
                     raise
                 self.reap()  # what pods that were cut off still hold is free when their links are gone
-            return self._store.reserve(*want, self._clock.now())
+            return self._store.reserve(*want, self._clock.now(), request.terms)
         except PodnetError as error:
             return error
 
@@ -181,35 +187,6 @@ class Engine:
         self._cut([lease])
         self.reap()
 
-    def _prepare(self, network: Network) -> None:
-        """Build the node's part for a network that this engine has not met in this shape.
-
-        Two shapes of one name stand beside each other: pods of the one are not to suffer from the other's coming.
-        """
-        before = self._networks
-        if network in before:
-            return
-        self._networks = (*before, network)
-        try:
-            self._build()
-        except PodnetError as error:
-            self._networks = before
-            with suppress(PodnetError):
-                self._build()
-            raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
-
-    def _build(self) -> None:
-        """Make what the node's part lacks.
-
-        Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
-        was there before a network widened or joined them makes room.
-        """
-        plan = self.node_plan()
-        observed = self._kernel.observe(plan)
-        _refuse_strangers(observed, plan)
-        intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
-        self._kernel.apply(diff(observed, plan, intervals))
-
     def _attach(self, granted: Sequence[tuple[Job, Lease]]) -> Iterator[Attached | PodnetError]:
         """Carry out attachments, each whole or not at all."""
         plans = [datapath.attach(job.request.network, self.facts, lease) for job, lease in granted]
@@ -218,18 +195,22 @@ class Engine:
         for (job, lease), plan, refusal in zip(granted, plans, refused, strict=True):
             try:
                 if refusal is not None:
-                    self._apply_again(plan, job.namespace, refusal)
+                    self._apply_again(plan, lease, job.namespace, refusal)
+                if lease.terms.ports:
+                    self._kernel.forget_ports(lease.terms.ports)
             except PodnetError as error:
                 self._store.undo(lease, self._clock.now(), error.msg)
                 yield error
             else:
+                self._note_names([lease])
                 yield attached_of(job.request.network, self.facts, lease)
 
-    def _apply_again(self, plan: Plan, namespace: Namespace, refusal: PodnetError) -> None:
+    def _apply_again(self, plan: Plan, lease: Lease, namespace: Namespace, refusal: PodnetError) -> None:
         """Undo what took effect of `plan` before its `refusal`, and try once more where that can help; else raise.
 
-        Where a name is taken, maybe by a link that awaits its reaping, that is reaped first, and other indexes are
-        drawn; where a link of the node's is gone or was made anew, the node's part is restored.
+        Where a name is taken, maybe by a link that awaits its reaping or one that an ADD of the same attachment could
+        not take back, that is reaped first, and other indexes are drawn; where a link of the node's is gone or was made
+        anew, the node's part is restored.
         """
         if not isinstance(refusal, KernelError):
             self._take_back(plan)  # what took effect is not known
@@ -238,6 +219,8 @@ class Engine:
         if refusal.errno == ENODEV:
             self._build()
         elif refusal.errno in TAKEN and isinstance(refusal.at, Link):
+            if bears_alias(self._kernel.observe(Plan((Step(refusal.at, ""),))), lease):
+                self._kernel.dismantle(datapath.cut(self._store.network_of(lease), lease))
             self.reap()
         else:
             raise refusal
@@ -252,32 +235,6 @@ class Engine:
     def _take_back(self, done: Plan) -> None:
         with suppress(PodnetError):
             self._kernel.dismantle(inverse(done))
-
-    def _cut(self, leases: Sequence[Lease]) -> None:
-        """Cut `leases` off in the kernel, then in the store: a crash in between is cut off again."""
-        if not leases:
-            return
-        plans = (datapath.cut(self._store.network_of(lease), lease) for lease in leases)
-        self._kernel.dismantle(Plan.of(*plans))
-        self._store.cut([lease.attachment for lease in leases], self._clock.now())
-
-
-def _bears_alias(observed: State, lease: Lease) -> bool:
-    """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
-    link = observed.get(("link", "node", lease.link))
-    return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
-
-
-def _refuse_strangers(observed: State, node: Plan) -> None:
-    """Raise `NodeNotReady` where a link of the node's part is there and is somebody else's, such as the LAN's br0."""
-    for step in node.steps:
-        wanted = step.object
-        found = observed.get(key_of(wanted)) if isinstance(wanted, Link) else None
-        if isinstance(wanted, Link) and isinstance(found, Link) and not found.alias.startswith(OURS):
-            raise NodeNotReady(
-                f"link {found.name} is there and is not podnet's: name another in podnet.yaml (bridge: NAME), or hand "
-                f"it over with `ip link set {found.name} alias {wanted.alias}`"
-            )
 
 
 def _attached_already(job: Job) -> InterfaceExists:

@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from podnet.errors import PodnetError
-from podnet.model import PLAIN, Attachment, Lease, NamespaceId, Network, PortMapping, Terms
+from podnet.model import PLAIN, Attachment, Lease, Namespace, NamespaceId, Network, PortMapping, Terms
 from podnet.netlink.attributes import IPAddress
 from podnet.plan import Plan, State
 
-
-class Namespace(NamedTuple):
-    """A pod's namespace: an open `descriptor`, its identity, and the `path` by which the runtime named it."""
-
-    descriptor: int
-    id: NamespaceId
-    path: str
+__all__ = ["Clock", "Kernel", "Namespace", "Reaped", "Store"]
 
 
 class Reaped(Protocol):
@@ -47,6 +41,15 @@ class Kernel(Protocol):
 
     def owned(self) -> State:
         """Return every object of the node that is provably podnet's."""
+
+    def own_links(self) -> frozenset[str]:
+        """Return the names of the node's links that are provably podnet's, by group and alias."""
+
+    def namespace_of(self, lease: Lease) -> AbstractContextManager[tuple[Namespace | None, bool]]:
+        """Open the namespace of `lease` for the block, where its path still leads to it.
+
+        The second tells whether it is certain that the path leads nowhere, or elsewhere: it may be out of sight.
+        """
 
     def reap(self) -> Reaped:
         """Delete the doomed links, all with one message."""

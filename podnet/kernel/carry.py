@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from podnet.errors import IOFailure, KernelError, PodnetError
 from podnet.kernel.namespace import entered
-from podnet.kernel.ports import Namespace
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import Namespace
 from podnet.netlink.message import NETLINK_ROUTE, Request
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch

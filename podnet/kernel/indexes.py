@@ -9,8 +9,8 @@ from random import randrange
 
 from podnet.errors import KernelError
 from podnet.kernel.namespace import entered
-from podnet.kernel.ports import Namespace
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import Namespace
 from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.plan import Link, Plan, Redirect, Step

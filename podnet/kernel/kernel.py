@@ -6,23 +6,24 @@ namespaces and writes the files below /proc/sys that no netlink attribute reache
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from podnet.errors import KernelError, PodnetError
 from podnet.kernel.carry import HINTS, Carrier, Course
 from podnet.kernel.connections import forget, forget_ports
 from podnet.kernel.indexes import Indexes
-from podnet.kernel.namespace import OWN, entered
+from podnet.kernel.namespace import OWN, entered, reopened
 from podnet.kernel.observe import Observer
-from podnet.kernel.ports import Namespace
-from podnet.kernel.reap import Reaped, reap
+from podnet.kernel.reap import ALIAS, Reaped, reap
 from podnet.kernel.socket import NetlinkSocket
-from podnet.model import PortMapping
+from podnet.model import Lease, Namespace, PortMapping
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
+from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.netlink.transaction import Refusal
-from podnet.plan import Batch, Link, Plan, State, Step, encode, headline
+from podnet.plan import GROUP_PODS, Batch, Link, Plan, State, Step, encode, headline
 
 TOLERATED = frozenset(
     {errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO, errno.EINVAL, errno.ENETDOWN}
@@ -118,6 +119,20 @@ class Kernel:
     def owned(self) -> State:
         """Return every object of the node that is provably podnet's: by group and alias, protocol, or table."""
         return self._observer.owned()
+
+    def own_links(self) -> frozenset[str]:
+        """Return the names of the node's links that are podnet's, by group and alias; of the dump little is decoded."""
+        dump = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
+        links = (LinkMessage.decode(envelope.payload, only=("ifname", "group", "alias")) for envelope in dump)
+        own = (link for link in links if link.group == GROUP_PODS and (link.alias or "").startswith(ALIAS))
+        return frozenset([link.ifname or "" for link in own])
+
+    @staticmethod
+    @contextmanager
+    def namespace_of(lease: Lease) -> Iterator[tuple[Namespace | None, bool]]:
+        """Open the namespace of `lease` for the block; see :func:`podnet.kernel.namespace.reopened`."""
+        with reopened(lease.netns_path, lease.netns) as found:
+            yield found
 
     def reap(self) -> Reaped:
         """Delete the doomed links with one message; see :func:`podnet.kernel.reap.reap`."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fcntl import ioctl
 
 from podnet.errors import IOFailure
-from podnet.model import NamespaceId
+from podnet.model import Namespace, NamespaceId
 
 CLONE_NEWNET = 0x40000000
 NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
@@ -67,3 +67,24 @@ def identity(descriptor: int) -> NamespaceId:
     """Return which namespace `descriptor` is, whatever path led to it."""
     status = os.fstat(descriptor)
     return NamespaceId(status.st_dev, status.st_ino)
+
+
+@contextmanager
+def reopened(path: str, wanted: NamespaceId | None) -> Iterator[tuple[Namespace | None, bool]]:
+    """Open the namespace at `path` for the block where it is still the one that is `wanted`.
+
+    Where it is not, None; and whether that is certain: a folder that is not there may be in another mount namespace.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None, os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120 - pathlib costs 10 ms to import
+        return
+    except OSError:
+        yield None, False
+        return
+    try:
+        found = identity(descriptor)
+        yield (Namespace(descriptor, found, path), True) if found == wanted else (None, True)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,6 @@
 """The vocabulary: frozen, validated values that every room above shares.  No I/O, no netlink, no plans."""
 
-from podnet.model.attachment import Attachment, NamespaceId, link_name
+from podnet.model.attachment import Attachment, Namespace, NamespaceId, link_name
 from podnet.model.lease import Lease, PodAddress
 from podnet.model.network import DNS, Network, PodRoute, Range
 from podnet.model.node import Node, NodeFacts
@@ -14,6 +14,7 @@ __all__ = [
     "Delegation",
     "KubernetesPod",
     "Lease",
+    "Namespace",
     "NamespaceId",
     "Network",
     "Node",

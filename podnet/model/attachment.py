@@ -29,6 +29,14 @@ class NamespaceId(NamedTuple):
     inode: int
 
 
+class Namespace(NamedTuple):
+    """A pod's namespace: an open `descriptor`, its identity, and the `path` by which the runtime named it."""
+
+    descriptor: int
+    id: NamespaceId
+    path: str
+
+
 def link_name(attachment: Attachment, suffix: str = "", attempt: int = 0) -> str:
     """Return the host link's name, ``veth-`` and digits of a hash, at most 15 characters with a 3-character `suffix`.
 

@@ -64,6 +64,9 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
         found = observed.get(key)
         if found is None:
             steps.append(step)
+        elif isinstance(thing, Element) and found != thing:
+            # A map's element leads elsewhere; the kernel refuses the one while the other is there.
+            steps += (Step(found, "it leads elsewhere than it should", "delete"), step)
         elif not satisfies(found, thing):
             steps.append(step._replace(object=_to_set(thing, found), verb="set"))
         if key in chains_to_empty:

@@ -17,7 +17,8 @@ whether a gateway can be reached.  A test runs the same operations on this and o
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from msgspec.structs import replace
 
 from podnet.engine.ports import Namespace
 from podnet.errors import KernelError, PodnetError
-from podnet.model import NamespaceId, NodeFacts, PortMapping
+from podnet.model import Lease, NamespaceId, NodeFacts, PortMapping
 from podnet.netlink.attributes import IPAddress
 from podnet.nft import Table
 from podnet.plan import (
@@ -54,6 +55,8 @@ from podnet.testing.values import FACTS
 TOLERATED = frozenset(
     {errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO, errno.EINVAL, errno.ENETDOWN}
 )
+
+FIRST_INODE = 4_026_530_000
 
 Where = int | str | Callable[[Step], bool]
 
@@ -124,7 +127,7 @@ class FakeKernel:
         self._made += 1
         number = self._made
         self._pods[number] = Space("pod")
-        return Namespace(number, NamespaceId(4, 4_026_530_000 + number), f"/run/netns/{name}")
+        return Namespace(number, NamespaceId(4, FIRST_INODE + number), f"/run/netns/{name}")
 
     def know(self, descriptor: int, namespace: Namespace) -> None:
         """Let `descriptor`, say of a file that a test opened, mean a pod's namespace too."""
@@ -231,6 +234,19 @@ class FakeKernel:
         for family in ("inet", "bridge"):
             found += self.node.table(Table(family, "podnet"))
         return state_of(found)
+
+    def own_links(self) -> frozenset[str]:
+        """Return the names of the node's links that are podnet's."""
+        self._enter("own_links")
+        return frozenset(o.name for o in self.node.links() if o.group == GROUP_PODS and o.alias.startswith("podnet:"))
+
+    @contextmanager
+    def namespace_of(self, lease: Lease) -> Iterator[tuple[Namespace | None, bool]]:
+        """Find the pod's namespace that `lease` was made for; that there is none is certain."""
+        self._enter("namespace_of")
+        number = lease.netns.inode - FIRST_INODE if lease.netns else 0
+        there = number in self._pods and lease.netns is not None
+        yield (Namespace(number, lease.netns, lease.netns_path) if there and lease.netns else None), True
 
     def reap(self) -> Reaped:
         """Delete the doomed links that are podnet's; move others out of the group."""

@@ -4,18 +4,11 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from podnet.kernel import Kernel
 from podnet.kernel.namespace import OWN, entered, identity, open_namespace
-
-
-class PodNamespace(NamedTuple):
-    """A pod's namespace as the kernel's port wants it."""
-
-    descriptor: int
-    path: str
-    id: Any
+from podnet.model import Namespace
 
 
 class NodeNamespace:
@@ -44,11 +37,11 @@ class NodeNamespace:
         with entered(self._descriptor, self._home):
             yield
 
-    def pod(self, name: str) -> PodNamespace:
+    def pod(self, name: str) -> Namespace:
         """Make a pod's namespace called `name`."""
         make_namespace(name, self._stack)
         descriptor = open_namespace(name)
-        return PodNamespace(descriptor, name, identity(descriptor))
+        return Namespace(descriptor, identity(descriptor), name)
 
     def sh(self, script: str) -> str:
         """Run `script` with sh in the node's namespace; return what it prints."""

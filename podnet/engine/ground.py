@@ -1,0 +1,131 @@
+"""The ground that pods stand on: the node's own part, and what verbs and upkeep alike do to attachments."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from podnet import datapath
+from podnet.engine.ports import Clock, Kernel, Reaped, Store
+from podnet.errors import NodeNotReady, PodnetError
+from podnet.model import Lease, Network, NodeFacts
+from podnet.nft import Element
+from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, key_of
+
+OURS = "podnet:"
+"""What the alias of every link of podnet's begins with."""
+
+
+class Ground:
+    """The node with its networks; `facts` are the node's own, the edges those of :class:`podnet.engine.Engine`."""
+
+    def __init__(self, facts: NodeFacts, store: Store, kernel: Kernel, clock: Clock) -> None:
+        """Take the node's `facts` and the edges; nothing is touched before somebody asks."""
+        self.facts = facts
+        self.named = 0
+        """Counts leases with aliases that came or went: whoever publishes them compares."""
+        self._mesh = Plan()
+        self._networks: tuple[Network, ...] = ()
+        self._store = store
+        self._kernel = kernel
+        self._clock = clock
+        self._returned: set[str] = set()
+
+    def node_plan(self) -> Plan:
+        """Return what the node itself needs for its networks."""
+        return Plan.of(datapath.node_plan(self._networks, self.facts), self._mesh)
+
+    def node_side(self, lease: Lease) -> Plan:
+        """Return the steps of an attachment that stand in the node's namespace."""
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        return Plan(tuple(step for step in plan.steps if getattr(step.object, "at", "node") == "node"))
+
+    def reap(self, most: int | None = None) -> Reaped:
+        """End the links of pods that were cut off, all in one go, and the connections of their addresses.
+
+        Forgetting connections walks the kernel's whole table, so a caller with requests waiting does it for at most
+        `most` leases at a time and calls again while :attr:`unreaped`.
+        """
+        reaped = self._kernel.reap()
+        pending = self._closable()[:most]
+        self._kernel.forget_connections([a.address for lease in pending for a in lease.addresses])
+        if pending:
+            self._store.close(pending, self._clock.now())
+            self._returned.difference_update([lease.link for lease in pending])
+        return reaped
+
+    @property
+    def unreaped(self) -> bool:
+        """Whether leases are left of which the kernel may still know something."""
+        return bool(self._closable())
+
+    @property
+    def owed(self) -> list[Lease]:
+        """Leases that are cut, of addresses that the plugin that gave them was not yet given back."""
+        return [le for le in self._store.pending() if le.terms.delegation and le.link not in self._returned]
+
+    def returned(self, lease: Lease) -> None:
+        """Take note that the plugin which gave the addresses of `lease` has them back."""
+        self._returned.add(lease.link)
+
+    def _closable(self) -> list[Lease]:
+        return [le for le in self._store.pending() if not le.terms.delegation or le.link in self._returned]
+
+    def _prepare(self, network: Network) -> None:
+        """Build the node's part for a network that this engine has not met in this shape.
+
+        Two shapes of one name stand beside each other: pods of the one are not to suffer from the other's coming.
+        """
+        before = self._networks
+        if network in before:
+            return
+        self._networks = (*before, network)
+        try:
+            self._build()
+        except PodnetError as error:
+            self._networks = before
+            with suppress(PodnetError):
+                self._build()
+            raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
+
+    def _build(self) -> Plan:
+        """Make what the node's part lacks; return what that was.
+
+        Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
+        was there before a network widened or joined them makes room.
+        """
+        plan = self.node_plan()
+        observed = self._kernel.observe(plan)
+        refuse_strangers(observed, plan)
+        intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
+        lacking = diff(observed, plan, intervals)
+        self._kernel.apply(lacking)
+        return lacking
+
+    def _cut(self, leases: Sequence[Lease]) -> None:
+        """Cut `leases` off in the kernel, then in the store: a crash in between is cut off again."""
+        if not leases:
+            return
+        plans = (datapath.cut(self._store.network_of(lease), lease) for lease in leases)
+        self._kernel.dismantle(Plan.of(*plans))
+        self._store.cut([lease.attachment for lease in leases], self._clock.now())
+        self._note_names(leases)
+
+    def _note_names(self, leases: Sequence[Lease]) -> None:
+        self.named += any(lease.terms.aliases for lease in leases)
+
+
+def bears_alias(observed: State, lease: Lease) -> bool:
+    """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
+    link = observed.get(("link", "node", lease.link))
+    return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
+
+
+def refuse_strangers(observed: State, node: Plan) -> None:
+    """Raise `NodeNotReady` where a link of the node's part is there and is somebody else's, such as the LAN's br0."""
+    for step in node.steps:
+        wanted = step.object
+        found = observed.get(key_of(wanted)) if isinstance(wanted, Link) else None
+        if isinstance(wanted, Link) and isinstance(found, Link) and not found.alias.startswith(OURS):
+            raise NodeNotReady(
+                f"link {found.name} is there and is not podnet's: name another in podnet.yaml (bridge: NAME), or hand "
+                f"it over with `ip link set {found.name} alias {wanted.alias}`"
+            )

@@ -1,0 +1,137 @@
+"""Upkeep: what is done between requests, so that nobody has to say that a pod is gone or that something was broken.
+
+A runtime tells of a pod's end with DEL, if it lives to do so; few call GC, and none CHECK.  So the daemon looks itself:
+
+- a pod's network namespace ends, and its link with it: the lease whose link is gone is collected after a grace, in
+  which the runtime's own DEL may still come;
+- a link that is gone while the namespace is there was deleted by hand: that is reported, for it cannot be mended from
+  outside;
+- what else of an attachment or of the node's own part is not as it was made is reported, and on the node mended.  What
+  is inside a pod is the pod's business: it is reported only.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from podnet import datapath
+from podnet.engine.difference import faults
+from podnet.engine.ground import Ground, bears_alias, refuse_strangers
+from podnet.errors import KernelError, NodeNotReady
+from podnet.model import Attachment, Lease, Network, NodeFacts
+from podnet.nft import Table
+from podnet.plan import Link, Plan, Route, diff
+
+
+class Swept(NamedTuple):
+    """What one sweep found: leases that were collected, and live pods whose link was deleted by hand."""
+
+    collected: tuple[Lease, ...]
+    unlinked: tuple[Lease, ...]
+
+
+class Upkeep(Ground):
+    """A node that is looked after."""
+
+    _gone: dict[Attachment, float]
+
+    def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
+        """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
+
+        Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.  A link that somebody
+        took out of podnet's group is known by its alias and put back.
+        """
+        self.facts, self._mesh = facts, mesh
+        owned = self._kernel.owned()
+        live = self._store.live()
+        linked = [lease for lease in live if self._store.network_of(lease).datapath != "none"]
+        missing = [lease for lease in linked if ("link", "node", lease.link) not in owned]
+        strayed = self._kernel.observe(Plan.of(*map(self.node_side, missing))) if missing else {}
+        lost = [lease for lease in missing if not bears_alias(strayed, lease)]
+        if lost:
+            self._cut(lost)
+            owned = self._kernel.owned()  # less what went with them
+        here = [lease for lease in live if lease not in lost]
+        self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
+        pods = (self.node_side(lease) for lease in here)
+        node = self.node_plan()
+        observed = self._kernel.observe(node)
+        refuse_strangers(observed, node)
+        difference = diff({**strayed, **owned, **observed}, Plan.of(node, *pods), owned.values())
+        try:
+            self._kernel.apply(difference)
+        except KernelError as error:
+            raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
+        self.reap()
+        return difference
+
+    def repair(self) -> Plan:
+        """Do what :meth:`reconcile` does for the networks that are known already; return what had to be done."""
+        return self.reconcile(self._networks, self.facts, self._mesh)
+
+    def sweep(self, grace: float) -> Swept:
+        """Collect the leases of pods that have been gone for `grace` seconds; tell of live ones without a link."""
+        now = self._clock.now()
+        links = self._kernel.own_links()
+        suspects = [lease for lease in self._store.live() if lease.link not in links]
+        unlinked: list[Lease] = []
+        gone: list[Lease] = []
+        for lease in suspects:
+            linked = self._store.network_of(lease).datapath != "none"
+            if linked and bears_alias(self._kernel.observe(self.node_side(lease)), lease):
+                continue  # out of its group, for the next reconciliation
+            with self._kernel.namespace_of(lease) as (namespace, certain):
+                if namespace is not None:
+                    if linked:
+                        unlinked.append(lease)
+                elif certain or linked:
+                    gone.append(lease)
+        before = getattr(self, "_gone", {})
+        self._gone = {lease.attachment: before.get(lease.attachment, now) for lease in gone}
+        dead = [lease for lease in gone if now - self._gone[lease.attachment] >= grace]
+        self._cut(dead)
+        return Swept(tuple(dead), tuple(unlinked))
+
+    def audit(self, leases: Sequence[Lease]) -> list[tuple[Lease, list[str]]]:
+        """Return the live ones of `leases` that are not as ADD made them, each with its faults, expected and found.
+
+        What is wrong on the node is put right.
+        """
+        found = []
+        for lease in leases:
+            if self._store.find(lease.attachment) != lease:
+                continue
+            plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+            with self._kernel.namespace_of(lease) as (namespace, _):
+                if namespace is None or not plan:
+                    continue
+                observed = self._kernel.observe(plan, namespace)
+            difference = diff(observed, plan)
+            if not difference or not bears_alias(observed, lease):
+                continue
+            found.append((lease, faults(observed, difference, lease.netns_path)))
+            on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
+            self._kernel.apply(Plan(on_node))
+        return found
+
+    def audit_node(self) -> list[str]:
+        """Return what was not as it should be of the node's own part, expected and found, and put it right."""
+        plan = self.node_plan()
+        observed = self._kernel.observe(plan)
+        difference = diff(observed, plan)
+        if not difference:
+            return []
+        self._build()
+        return faults(observed, difference, "")
+
+    def dismantle(self) -> Plan:
+        """Take all that is podnet's away from the node, pods that are attached included; return what had to go.
+
+        Sysctls stay as they are: what they were before is not known, and others may rely on them by now.
+        """
+        self._cut(self._store.live())
+        self.reap()
+        things = [thing for thing in self._kernel.owned().values() if isinstance(thing, Table | Route | Link)]
+        gone = diff({}, Plan(), things)  # what else there is goes with these
+        self._kernel.dismantle(gone)
+        self._networks, self._mesh = (), Plan()
+        return gone
