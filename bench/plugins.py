@@ -87,7 +87,7 @@ def serve(verb: str, loaded: Loaded, node: Node, pods: Pods, *, width: int, tool
 
 def parse_samples(text: str) -> Verb:
     """Read what the runner wrote. Raises BenchError for a line it does not write."""
-    executions, cpu, gone = [], 0, 0
+    executions, cpu, gone, links = [], 0, 0, 0
     for line in text.splitlines():
         match line.split():
             case ["exec", pod, plugin, start, end, "0"]:
@@ -96,9 +96,11 @@ def parse_samples(text: str) -> Verb:
                 cpu = int(took)
             case ["gone", after]:
                 gone = int(after)
+            case ["links", count]:
+                links = int(count)
             case _:
                 raise BenchError(f"the runner wrote {line!r}")
-    return Verb(tuple(executions), cpu, gone)
+    return Verb(tuple(executions), cpu, gone, links)
 
 
 def measure(contender: Contender, folder: Path, pods: Pods, width: int, tools: Tools) -> Round:

@@ -16,8 +16,13 @@ from bench.tables import (
     verbs_tables,
 )
 
+BOTH = "podnet ptp, port and bandwidth"
+CHAIN = "ptp + portmap + bandwidth"
 
-def contender(name: str, add: float, delete: float, *, pods: int = 500, width: int = 1, rate: float = 100.0) -> Figures:
+
+def contender(
+    name: str, add: float, delete: float, *, pods: int = 500, width: int = 1, rate: float = 100.0, links: float = 1
+) -> Figures:
     """Return figures with these times in ms; podnet's have a daemon of 30 MiB."""
     return Figures(
         contender=name,
@@ -35,6 +40,7 @@ def contender(name: str, add: float, delete: float, *, pods: int = 500, width: i
         gone=90.0,
         daemon_rss=30.0 if name.startswith("podnet") else 0.0,
         daemon_cpu=0.5 if name.startswith("podnet") else 0.0,
+        links=links,
     )
 
 
