@@ -35,7 +35,8 @@ def verbs_tables(all_figures: Sequence[Figures], own: str = PODNET, what: str = 
     """
     found = []
     for group in _cases(all_figures):
-        note = f"Medians of {group[0].rounds} rounds."
+        fewer = [f"{f.contender}: {f.rounds}" for f in group if f.rounds != group[0].rounds]
+        note = f"Medians of {group[0].rounds} rounds{' (' + ', '.join(fewer) + ')' if fewer else ''}."
         for verb, make in (("ADD", _add_table), ("DEL", _delete_table)):
             columns, rows = make(group, next((f for f in group if f.contender == own), None))
             found.append(Table(f"{verb}, {_case(group[0])}{what}", columns, rows, note))

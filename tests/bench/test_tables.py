@@ -99,6 +99,12 @@ def test_ports_and_bandwidth_have_tables_of_their_own() -> None:
     assert add.note == "Medians of 3 rounds. Links of a pod on the node, row by row: 2.00, 2.00, 2.00."
 
 
+def test_who_took_part_in_fewer_rounds_is_named() -> None:
+    """The slow chain's figures may come from fewer rounds, and the note does not hide it."""
+    add, _ = verbs_tables([contender("podnet ptp", 1, 2), contender("ptp", 7, 20)._replace(rounds=1)])
+    assert add.note == "Medians of 3 rounds (ptp: 1)."
+
+
 def test_every_case_tells_its_own_links() -> None:
     """What a note says is of its table's contenders, not of all."""
     found = asking_tables([contender(BOTH, 2, 1, pods=64, links=2), contender(BOTH, 2, 1, pods=500, links=1)])
