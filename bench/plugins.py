@@ -2,7 +2,8 @@
 
 A contender is a network list, executed as libcni does: name and cniVersion injected into every plugin's configuration,
 `runtimeConfig` for the capabilities it declares (portMappings is the empty list that containerd and cri-o pass for a
-pod without host ports), prevResult handed down the chain, DEL backwards with the result that ADD left.
+pod without host ports, bandwidth is there for a pod that is shaped), prevResult handed down the chain, DEL backwards
+with the result that ADD left.
 """
 
 import json
@@ -21,11 +22,15 @@ Json = dict[str, object]
 
 
 class Contender(NamedTuple):
-    """A plugin chain to measure: reference plugins by their list, or podnet by its datapath (without `plugins`)."""
+    """A plugin chain to measure: reference plugins by their list, or podnet by its datapath (without `plugins`).
+
+    `asks` names the capabilities that every pod makes use of: the keys of `_ASKED`.
+    """
 
     name: str
     datapath: str = ""
     plugins: tuple[Json, ...] = ()
+    asks: tuple[str, ...] = ()
 
 
 class Loaded(NamedTuple):
@@ -35,7 +40,18 @@ class Loaded(NamedTuple):
     daemon: Daemon | None
 
 
+# "@PORT@" becomes a port of the pod's own in the runner. TCP: a UDP port's end makes plugins clean up conntrack.
+_ASKED: Json = {
+    "portMappings": [{"hostPort": "@PORT@", "containerPort": 80, "protocol": "tcp"}],
+    "bandwidth": {
+        "ingressRate": 100_000_000,
+        "ingressBurst": 1_000_000,
+        "egressRate": 100_000_000,
+        "egressBurst": 1_000_000,
+    },
+}
 _PORTMAP: Json = {"type": "portmap", "capabilities": {"portMappings": True}}
+_BANDWIDTH: Json = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
 PODNET_PTP = Contender("podnet ptp", datapath="ptp")
 PODNET_BRIDGE = Contender("podnet bridge", datapath="bridge")
 BRIDGE_PORTMAP = Contender(
@@ -46,27 +62,51 @@ PTP_PORTMAP = Contender("ptp + portmap", plugins=({"type": "ptp"}, _PORTMAP))
 PTP = Contender("ptp", plugins=({"type": "ptp"},))
 CONTENDERS = (PODNET_PTP, PODNET_BRIDGE, BRIDGE_PORTMAP, PTP_PORTMAP, PTP)
 
+_BOTH = ("portMappings", "bandwidth")
+ASKING = (
+    Contender("podnet ptp, port and bandwidth", datapath="ptp", asks=_BOTH),
+    Contender("podnet bridge, port and bandwidth", datapath="bridge", asks=_BOTH),
+    Contender("ptp + portmap + bandwidth", plugins=({"type": "ptp"}, _PORTMAP, _BANDWIDTH), asks=_BOTH),
+)
+"""Every pod has a host port of its own and is shaped both ways."""
+INCREMENTS = (
+    PODNET_PTP,
+    Contender("podnet ptp, port", datapath="ptp", asks=("portMappings",)),
+    Contender("podnet ptp, bandwidth", datapath="ptp", asks=("bandwidth",)),
+    ASKING[0],
+)
+"""What a port costs, what bandwidth costs."""
+
 
 def load(contender: Contender, node: Node, environment: Sequence[str] = ()) -> Loaded:
     """Make a contender ready on a node: its configuration written, its daemon (if any) serving."""
     if contender.datapath:
         daemon = Daemon(node, contender.datapath, environment)
         document = json.loads(next(iter(daemon.conflists())).read_text())
-        return Loaded(_write_chain(node, document["name"], document["plugins"], node.folder / "opt-cni/bin"), daemon)
+        folder = node.folder / "opt-cni/bin"
+        return Loaded(_write_chain(node, document["name"], document["plugins"], folder, contender.asks), daemon)
     ranges = [[{"subnet": POD_CIDR}]]
     routes = [{"dst": "0.0.0.0/0"}]
     ipam = {"type": "host-local", "dataDir": str(node.folder / "host-local"), "ranges": ranges, "routes": routes}
     plugins = [{**plugin, "ipam": ipam} if index == 0 else plugin for index, plugin in enumerate(contender.plugins)]
-    return Loaded(_write_chain(node, "bench", plugins, REFERENCE_FOLDER), None)
+    return Loaded(_write_chain(node, "bench", plugins, REFERENCE_FOLDER, contender.asks), None)
 
 
-def _write_chain(node: Node, name: str, plugins: Sequence[Json], folder: Path) -> Path:
+def configured(plugin: Json, name: str, asks: Sequence[str]) -> Json:
+    """Return a plugin's configuration as a runtime hands it over: of what a pod asks for, what the plugin declares."""
+    configuration = {**plugin, "cniVersion": _CNI_VERSION, "name": name}
+    capabilities = configuration.pop("capabilities", {})
+    declared = capabilities if isinstance(capabilities, dict) else {}
+    wanted = {"portMappings": [], **{capability: _ASKED[capability] for capability in asks}}
+    if handed := {capability: value for capability, value in wanted.items() if declared.get(capability)}:
+        configuration["runtimeConfig"] = handed
+    return configuration
+
+
+def _write_chain(node: Node, name: str, plugins: Sequence[Json], folder: Path, asks: Sequence[str]) -> Path:
     lines = []
     for index, plugin in enumerate(plugins):
-        configuration = {**plugin, "cniVersion": _CNI_VERSION, "name": name}
-        capabilities = configuration.pop("capabilities", {})
-        if isinstance(capabilities, dict) and capabilities.get("portMappings"):
-            configuration["runtimeConfig"] = {"portMappings": []}
+        configuration = configured(plugin, name, asks)
         path = node.folder / f"plugin-{index}.json"
         path.write_text(json.dumps(configuration, separators=(",", ":")))
         lines.append(f"{folder / str(plugin['type'])} {path}")
@@ -87,7 +127,7 @@ def serve(verb: str, loaded: Loaded, node: Node, pods: Pods, *, width: int, tool
 
 def parse_samples(text: str) -> Verb:
     """Read what the runner wrote. Raises BenchError for a line it does not write."""
-    executions, cpu, gone = [], 0, 0
+    executions, cpu, gone, links = [], 0, 0, 0
     for line in text.splitlines():
         match line.split():
             case ["exec", pod, plugin, start, end, "0"]:
@@ -96,9 +136,11 @@ def parse_samples(text: str) -> Verb:
                 cpu = int(took)
             case ["gone", after]:
                 gone = int(after)
+            case ["links", count]:
+                links = int(count)
             case _:
                 raise BenchError(f"the runner wrote {line!r}")
-    return Verb(tuple(executions), cpu, gone)
+    return Verb(tuple(executions), cpu, gone, links)
 
 
 def measure(contender: Contender, folder: Path, pods: Pods, width: int, tools: Tools) -> Round:

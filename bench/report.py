@@ -27,12 +27,13 @@ class Verb(NamedTuple):
     """All pods served once by one verb: what the runner wrote down.
 
     `cpu` is the CPU time of all executed processes, in ns; `gone` the ns from the last answer until the last link
-    vanished (0 for ADD).
+    vanished (0 for ADD); `links` how many links the pods had on the node after the last answer (0 for DEL).
     """
 
     executions: tuple[Execution, ...]
     cpu: int
     gone: int
+    links: int = 0
 
 
 class Round(NamedTuple):
@@ -74,6 +75,8 @@ class Figures(NamedTuple):
     """MiB, after all ADDs; 0 without a daemon."""
     daemon_cpu: float
     """CPU time of the daemon per ADD; 0 without a daemon."""
+    links: float
+    """How many a pod has on the node, after all ADDs: the host's end of its veth, an ifb where it is shaped."""
 
 
 class Throughput(NamedTuple):
@@ -174,6 +177,7 @@ def figures(rounds: Sequence[Round]) -> Figures:
         gone=median(lambda r: r.delete.gone / 1e6),
         daemon_rss=median(lambda r: r.daemon_rss / 1024),
         daemon_cpu=median(lambda r: r.daemon_cpu / r.pods / 1e6),
+        links=median(lambda r: r.add.links / r.pods),
     )
 
 

@@ -6,11 +6,12 @@
  * VERB     what CNI_COMMAND says: ADD, DEL (the chain backwards), VERSION (first plugin only, RESULTS unused)
  * WIDTH    how many pods are served at the same time
  * PODS     file: a line per pod, "CONTAINER-ID NETNS-PATH"
- * CHAIN    file: a line per plugin, "EXECUTABLE CONFIGURATION-FILE"; the configuration has cniVersion and name injected
+ * CHAIN    file: a line per plugin, "EXECUTABLE CONFIGURATION-FILE"; the configuration has cniVersion and name
+ *          injected; the string "@PORT@" in it, with its quotes, becomes the pod's own number: 20000 for the first
  * RESULTS  folder: ADD leaves every pod's result in RESULTS/CONTAINER-ID, DEL hands it to the plugins as prevResult
  * SAMPLES  file written afterwards: "exec POD PLUGIN START END STATUS" for every execution (ns of CLOCK_MONOTONIC),
- *          "cpu NS" (of all processes executed), and after DEL "gone NS": how long after the last answer the last
- *          link besides KEPT vanished from this network namespace
+ *          "cpu NS" (of all processes executed), after ADD "links N": how many there are besides KEPT in this
+ *          network namespace, and after DEL "gone NS": how long after the last answer the last of them vanished
  * KEPT     names of the links that are not pods'
  *
  * What a runtime does per plugin is done here: one process, pipes for its standard input, output and error, the
@@ -40,7 +41,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PLUGINS = 8, MAX_WIDTH = 64, ANSWER = 65536, PATIENCE_SECONDS = 60 };
+enum { MAX_PLUGINS = 8, MAX_WIDTH = 64, ANSWER = 65536, PATIENCE_SECONDS = 60, FIRST_PORT = 20000, LAST_PORT = 65535 };
+
+static const char port_mark[] = "\"@PORT@\"";
 
 struct sample {
     uint64_t start, end;
@@ -49,11 +52,13 @@ struct sample {
 
 struct plugin {
     char *executable;
-    char *configuration; /* ends with its closing brace */
+    char *before;        /* the configuration until the port's mark; NULL: there is no port in it */
+    char *configuration; /* the rest of it, or all; ends with its closing brace */
 };
 
 struct pod {
     char *id, *netns, *result;
+    char port[8];
     char *environment[8];
     struct sample samples[MAX_PLUGINS];
 };
@@ -133,13 +138,30 @@ fields(char **text, char **first, char **second)
     return true;
 }
 
+/* Parts a configuration at the port's mark, of which there is one or none. */
+static void
+part(struct plugin *plugin)
+{
+    char *mark = strstr(plugin->configuration, port_mark);
+
+    if (mark == NULL)
+        return;
+    *mark = '\0';
+    plugin->before = plugin->configuration;
+    plugin->configuration = mark + sizeof port_mark - 1;
+    if (strstr(plugin->configuration, port_mark) != NULL)
+        die("%s: a configuration with more than one %s", plugin->executable, port_mark);
+}
+
 static void
 read_chain(const char *path)
 {
     char *text = contents(path), *configuration;
 
-    while (plugins < MAX_PLUGINS && fields(&text, &chain[plugins].executable, &configuration))
-        chain[plugins++].configuration = contents(configuration);
+    for (; plugins < MAX_PLUGINS && fields(&text, &chain[plugins].executable, &configuration); plugins++) {
+        chain[plugins].configuration = contents(configuration);
+        part(&chain[plugins]);
+    }
 }
 
 static void
@@ -156,6 +178,9 @@ read_pods(const char *path, const char *results)
     for (pod = pods; pod_count < room && fields(&text, &pod->id, &pod->netns); pod++, pod_count++) {
         if (backwards)
             pod->result = contents(format("%s/%s", results, pod->id));
+        if (pod_count > LAST_PORT - FIRST_PORT)
+            die("%s: more pods than ports", path);
+        snprintf(pod->port, sizeof pod->port, "%zu", FIRST_PORT + pod_count);
         pod->environment[0] = format("CNI_COMMAND=%s", verb);
         pod->environment[1] = format("CNI_CONTAINERID=%s", pod->id);
         pod->environment[2] = format("CNI_NETNS=%s", pod->netns);
@@ -168,13 +193,18 @@ read_pods(const char *path, const char *results)
     }
 }
 
-/* The configuration, with prevResult in it where there is one. A plugin that does not read it tells why by its status. */
+/*
+ * The configuration, with the pod's port in it where its mark was, and prevResult where there is one. A plugin that
+ * does not read it tells why by its status.
+ */
 static void
-write_configuration(int fd, const struct plugin *plugin, const char *result)
+write_configuration(int fd, const struct plugin *plugin, const struct pod *pod)
 {
     int length = (int)strlen(plugin->configuration);
-    char *text = result == NULL ? format("%s", plugin->configuration)
-                                : format("%.*s,\"prevResult\":%s}", length - 1, plugin->configuration, result);
+    const char *before = plugin->before != NULL ? plugin->before : "", *port = plugin->before != NULL ? pod->port : "";
+    char *text = pod->result == NULL ? format("%s%s%s", before, port, plugin->configuration)
+                                     : format("%s%s%.*s,\"prevResult\":%s}", before, port, length - 1,
+                                              plugin->configuration, pod->result);
 
     if (write(fd, text, strlen(text)) < 0 && errno != EPIPE)
         die("write to %s", plugin->executable);
@@ -237,7 +267,7 @@ execute(const struct plugin *plugin, struct pod *pod, struct sample *sample)
     close(in[0]);
     close(out[1]);
     close(error[1]);
-    write_configuration(in[1], plugin, pod->result);
+    write_configuration(in[1], plugin, pod);
     close(in[1]);
     answer = read_answer(out[0], error[0]);
     while (waitpid(pid, &status, 0) < 0)
@@ -361,6 +391,8 @@ keep_samples(const char *path, char **kept)
     fprintf(file, "cpu %lld\n",
             (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000LL +
                 (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000LL);
+    if (strcmp(verb, "ADD") == 0)
+        fprintf(file, "links %zu\n", links(kept));
     if (backwards)
         fprintf(file, "gone %llu\n", (unsigned long long)(gone > last ? gone - last : 0));
     if (fclose(file) != 0)

@@ -15,25 +15,54 @@ from rich.table import Table as RichTable
 
 from bench import machine, plugins, profiled, report, tables, throughput
 from bench.node import BenchError, Daemon, Node, Pods, Tools, command, compile_tools, prepare_mounts
-from bench.report import Aim, Round, Table
+from bench.report import Aim, Figures, Round, Table
 
-SECTIONS = ("verbs", "ready", "throughput", "profile", "bridges")
-NAMES = tuple(contender.name for contender in plugins.CONTENDERS)
+SECTIONS = ("verbs", "ports", "ready", "throughput", "profile", "bridges")
+NAMES = tuple(c.name for c in (*plugins.CONTENDERS, *plugins.INCREMENTS[1:-1], *plugins.ASKING))
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "BENCH.md"
 
 
-class Extent(NamedTuple):
-    """How much is measured: rounds per (pods, width), daemon starts, rounds and seconds per path, ADDs profiled."""
+class Case(NamedTuple):
+    """How many pods, how many of them at a time, rounds; in how many of these the reference plugins take part."""
 
-    cases: tuple[tuple[int, int, int], ...]
+    pods: int
+    width: int
+    rounds: int
+    reference: int
+
+
+class Extent(NamedTuple):
+    """How much is measured: cases of verbs and ports, daemon starts, rounds and seconds per path, ADDs profiled.
+
+    In the first case with host ports and bandwidth, what each of them costs alone is measured too.
+    """
+
+    cases: tuple[Case, ...]
+    ports: tuple[Case, ...]
     starts: int
     path_rounds: int
     path_seconds: int
     profiled: int
 
 
-FULL = Extent(((64, 1, 7), (64, 8, 7), (500, 1, 3), (500, 8, 3)), 15, 10, 2, 400)
-QUICK = Extent(((16, 1, 2), (16, 8, 2)), 3, 2, 1, 50)
+FULL = Extent(
+    cases=(Case(64, 1, 7, 7), Case(64, 8, 7, 7), Case(500, 1, 3, 3), Case(500, 8, 3, 3)),
+    # With 500 pods a round of ptp + portmap + bandwidth takes two minutes, and up to five when 8 are served at a time:
+    # portmap has iptables list the whole table for every chain that it looks for.
+    ports=(Case(64, 1, 5, 3), Case(64, 8, 5, 3), Case(500, 1, 3, 1), Case(500, 8, 3, 1)),
+    starts=15,
+    path_rounds=10,
+    path_seconds=2,
+    profiled=400,
+)
+QUICK = Extent(
+    cases=(Case(16, 1, 2, 2), Case(16, 8, 2, 2)),
+    ports=(Case(16, 1, 2, 1), Case(16, 8, 2, 1)),
+    starts=3,
+    path_rounds=2,
+    path_seconds=1,
+    profiled=50,
+)
 
 
 class Outcome(NamedTuple):
@@ -51,7 +80,8 @@ class Bench(NamedTuple):
     extent: Extent
     tools: Tools
     progress: Progress
-    contenders: tuple[plugins.Contender, ...] = plugins.CONTENDERS
+    names: tuple[str, ...] = NAMES
+    """The contenders that are measured."""
 
     @contextmanager
     def steps(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
@@ -69,24 +99,42 @@ class Bench(NamedTuple):
 
 
 def measure_verbs(bench: Bench) -> Outcome:
-    """ADD and DEL with every contender, in turn, each time on a fresh node; the order turns with the rounds."""
-    rounds: list[Round] = []
-    contenders = bench.contenders
-    for pod_count, width, turns in bench.extent.cases:
-        title = f"{pod_count} pods, {width} at a time"
-        with (
-            Pods(f"pods{pod_count}x{width}", pod_count) as pods,
-            bench.steps(title, turns * len(contenders)) as step,
-        ):
-            for turn in range(turns):
-                order = contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]
-                for index, contender in enumerate(order if turn % 2 == 0 else reversed(order)):
-                    step(f"{contender.name}, round {turn + 1}")
-                    folder = bench.folder / f"n{pod_count}-{width}-{turn}-{index}"
-                    rounds.append(plugins.measure(contender, folder, pods, width, bench.tools))
-    figures = sorted(report.grouped(rounds), key=lambda f: (f.pods, f.width, NAMES.index(f.contender)))
+    """ADD and DEL with every contender whose pods ask for nothing."""
+    figures = [found for case in bench.extent.cases for found in _figures(bench, "verbs", case, plugins.CONTENDERS)]
     data = [figure._asdict() for figure in figures]
     return Outcome(tables.verbs_tables(figures), tables.verb_aims(figures), data)
+
+
+def measure_ports(bench: Bench) -> Outcome:
+    """ADD and DEL of pods with a host port and bandwidth; in the first case, what each of the two costs alone."""
+    first, *others = bench.extent.ports
+    begun = _figures(bench, "ports", first, (*plugins.INCREMENTS[:-1], *plugins.ASKING))
+    every = begun + [found for case in others for found in _figures(bench, "ports", case, plugins.ASKING)]
+    asking, increments = ({contender.name for contender in group} for group in (plugins.ASKING, plugins.INCREMENTS))
+    both = [figure for figure in every if figure.contender in asking]
+    alone = [figure for figure in begun if figure.contender in increments]
+    found = [*tables.asking_tables(both), *tables.increments_table(alone)]
+    return Outcome(found, tables.asking_aims(both), [figure._asdict() for figure in every])
+
+
+def _figures(bench: Bench, section: str, case: Case, group: Sequence[plugins.Contender]) -> list[Figures]:
+    """Measure a case with a group's contenders, in turn, each time on a fresh node; the order turns with the rounds."""
+    contenders = [contender for contender in group if contender.name in bench.names]
+    turns = [[c for c in contenders if c.datapath or turn < case.reference] for turn in range(case.rounds)]
+    title = f"{section}: {case.pods} pods, {case.width} at a time"
+    rounds: list[Round] = []
+    if not contenders:
+        return []
+    with Pods(f"pods{case.pods}x{case.width}", case.pods) as pods, bench.steps(title, sum(map(len, turns))) as step:
+        for turn, present in enumerate(turns):
+            place = turn % max(1, len(present))
+            order = present[place:] + present[:place]
+            for index, contender in enumerate(order if turn % 2 == 0 else reversed(order)):
+                step(f"{contender.name}, round {turn + 1}")
+                folder = bench.folder / f"{section}{case.pods}-{case.width}-{turn}-{index}"
+                rounds.append(plugins.measure(contender, folder, pods, case.width, bench.tools))
+    names = [contender.name for contender in contenders]
+    return sorted(report.grouped(rounds), key=lambda f: names.index(f.contender))
 
 
 def measure_ready(bench: Bench) -> Outcome:
@@ -157,6 +205,7 @@ def measure_profile(bench: Bench) -> Outcome:
 
 MEASURES: dict[str, Callable[[Bench], Outcome]] = {
     "verbs": measure_verbs,
+    "ports": measure_ports,
     "ready": measure_ready,
     "throughput": measure_throughput,
     "profile": measure_profile,
@@ -183,19 +232,26 @@ def document(facts: Sequence[str], all_tables: Sequence[Table]) -> str:
     )
 
 
+def sections(names: Sequence[str]) -> set[str]:
+    """Return the sections in which contenders are measured by themselves; all sections where none is named."""
+    plain = {contender.name for contender in plugins.CONTENDERS}
+    return {"verbs" if name in plain else "ports" for name in names} or set(SECTIONS)
+
+
 @click.command(help="Time podnet's ADD and DEL beside the reference plugins', and the paths from pod to pod.")
 @click.option("--folder", type=click.Path(path_type=Path), required=True, hidden=True)
 @click.option("--quick", is_flag=True, help="Few pods and rounds: does it run, not how fast. docs/BENCH.md stays.")
 @click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Only this; docs/BENCH.md stays.")
-@click.option("--contender", "names", type=click.Choice(NAMES), multiple=True, help="Only these; implies --only verbs.")
+@click.option(
+    "--contender", "names", type=click.Choice(NAMES), multiple=True, help="Only these; without --only, where they are."
+)
 @click.option("--profile", "profile", is_flag=True, help="The same as --only profile.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures there.")
 def main(
     *, folder: Path, quick: bool, only: tuple[str, ...], names: tuple[str, ...], profile: bool, json_file: Path | None
 ) -> None:
     """Measure what was asked for; print the tables; write the document after a full run."""
-    wanted = {*only, *(["profile"] if profile else []), *(["verbs"] if names else [])} or set(SECTIONS)
-    contenders = tuple(c for c in plugins.CONTENDERS if not names or c.name in names)
+    wanted = {*only, *(["profile"] if profile else [])} or sections(names)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     prepare_mounts(folder)
@@ -203,7 +259,7 @@ def main(
     facts = machine.facts(folder, plugins.reference_version())
     outcomes: dict[str, Outcome] = {}
     with Progress(*columns, TextColumn("{task.fields[step]}"), console=console) as progress:
-        bench = Bench(folder, QUICK if quick else FULL, compile_tools(folder), progress, contenders)
+        bench = Bench(folder, QUICK if quick else FULL, compile_tools(folder), progress, names or NAMES)
         for section in SECTIONS:
             if section in wanted:
                 outcomes[section] = MEASURES[section](bench)
@@ -217,7 +273,7 @@ def main(
     if json_file is not None:
         data = {"machine": facts, **{name: outcome.data for name, outcome in outcomes.items()}}
         json_file.write_text(json.dumps(data, indent=1) + "\n")
-    if wanted == set(SECTIONS) and not quick:
+    if wanted == set(SECTIONS) and not quick and not names:
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(facts, printed))
         console.print(f"written: {DOCUMENT}")

@@ -7,6 +7,8 @@ from bench.report import EDGE, Aim, Figures, Table, Throughput, number, percenti
 
 PODNET = "podnet ptp"
 BASELINES = {"bridge": "bridge + masquerade + portmap", "chain": "ptp + portmap", "bare": "ptp"}
+ASKING, ASKING_BASELINE = "podnet ptp, port and bandwidth", "ptp + portmap + bandwidth"
+"""The contenders whose pods have a host port and are shaped: podnet's, and the reference plugins'."""
 
 
 class Cost(NamedTuple):
@@ -26,23 +28,32 @@ class Parts(NamedTuple):
     system: float
 
 
-def verbs_tables(all_figures: Sequence[Figures]) -> list[Table]:
-    """Make a table of ADD and one of DEL per number of pods and width, the contenders in their order."""
+def verbs_tables(all_figures: Sequence[Figures], own: str = PODNET, what: str = "") -> list[Table]:
+    """Make a table of ADD and one of DEL per number of pods and width, the contenders in their order.
+
+    `own` is the contender that the others are compared with; `what` the end of the titles.
+    """
     found = []
-    for pods, width in dict.fromkeys((f.pods, f.width) for f in all_figures):
-        group = [f for f in all_figures if (f.pods, f.width) == (pods, width)]
-        note = f"Medians of {group[0].rounds} rounds."
+    for group in _cases(all_figures):
+        fewer = [f"{f.contender}: {f.rounds}" for f in group if f.rounds != group[0].rounds]
+        note = f"Medians of {group[0].rounds} rounds{' (' + ', '.join(fewer) + ')' if fewer else ''}."
         for verb, make in (("ADD", _add_table), ("DEL", _delete_table)):
-            columns, rows = make(group)
-            found.append(Table(f"{verb}, {pods} pods, {width} at a time", columns, rows, note))
+            columns, rows = make(group, next((f for f in group if f.contender == own), None))
+            found.append(Table(f"{verb}, {_case(group[0])}{what}", columns, rows, note))
     return found
 
 
+def _cases(all_figures: Sequence[Figures]) -> list[list[Figures]]:
+    """Part figures by number of pods and width, in their order."""
+    keys = dict.fromkeys((f.pods, f.width) for f in all_figures)
+    return [[f for f in all_figures if (f.pods, f.width) == key] for key in keys]
+
+
+def _case(figures: Figures) -> str:
+    return f"{figures.pods} pods, {figures.width} at a time"
+
+
 Cells = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
-
-
-def _own(group: Sequence[Figures]) -> Figures | None:
-    return next((f for f in group if f.contender == PODNET), None)
 
 
 def _faster(own: Figures | None, other: Figures, took: Callable[[Figures], float]) -> str:
@@ -50,11 +61,10 @@ def _faster(own: Figures | None, other: Figures, took: Callable[[Figures], float
     return "" if own is None or other is own else times(took(other) / took(own))
 
 
-def _add_table(group: Sequence[Figures]) -> Cells:
+def _add_table(group: Sequence[Figures], own: Figures | None) -> Cells:
     """Make ADD's cells: times in ms, and how many times podnet's ptp is faster."""
     growth = f"last {EDGE} / first {EDGE}"
     columns = ("", "p50 ms", "p99 ms", f"{PODNET} faster", "pods/s", growth, "CPU ms", "daemon CPU ms", "daemon MiB")
-    own = _own(group)
     rows = tuple(
         (
             f.contender,
@@ -72,10 +82,9 @@ def _add_table(group: Sequence[Figures]) -> Cells:
     return columns, rows
 
 
-def _delete_table(group: Sequence[Figures]) -> Cells:
+def _delete_table(group: Sequence[Figures], own: Figures | None) -> Cells:
     """Make DEL's cells: times in ms until the answer, and from the last answer until all links are gone."""
     columns = ("", "p50 ms", "p99 ms", f"{PODNET} faster", "pods/s", "links gone after ms")
-    own = _own(group)
     rows = tuple(
         (
             f.contender,
@@ -88,6 +97,51 @@ def _delete_table(group: Sequence[Figures]) -> Cells:
         for f in group
     )
     return columns, rows
+
+
+def asking_tables(all_figures: Sequence[Figures]) -> list[Table]:
+    """Make the tables of pods with a host port and bandwidth, as `verbs_tables`; the links tell who was shaped."""
+    found = []
+    for group in _cases(all_figures):
+        links = f"Links of a pod on the node, row by row: {', '.join(number(f.links) for f in group)}."
+        made = verbs_tables(group, ASKING, ", with a host port and bandwidth")
+        found += [table._replace(note=f"{table.note} {links}") for table in made]
+    return found
+
+
+def increments_table(all_figures: Sequence[Figures]) -> list[Table]:
+    """Show what podnet's ADD and DEL take more when pods ask for something: figures of one case.
+
+    There is no table where pods that ask for nothing were not measured.
+    """
+    base = next((f for f in all_figures if f.contender == PODNET), None)
+    if base is None:
+        return []
+    columns = (
+        "",
+        "ADD p50 ms",
+        "more us",
+        "daemon CPU ms",
+        "DEL p50 ms",
+        "more us",
+        "links gone after ms",
+        "links/pod",
+    )
+    rows = tuple(
+        (
+            f.contender,
+            number(f.add_p50),
+            "" if f is base else number((f.add_p50 - base.add_p50) * 1e3),
+            number(f.daemon_cpu),
+            number(f.delete_p50),
+            "" if f is base else number((f.delete_p50 - base.delete_p50) * 1e3),
+            number(f.gone),
+            number(f.links),
+        )
+        for f in all_figures
+    )
+    note = f"Medians of {base.rounds} rounds; how much more than {base.contender}, whose pods ask for neither."
+    return [Table(f"What a host port and bandwidth cost: {_case(base)}", columns, rows, note)]
 
 
 def throughput_table(title: str, paths: Sequence[Throughput], rounds: int) -> Table:
@@ -175,11 +229,32 @@ def verb_aims(all_figures: Sequence[Figures]) -> list[Aim]:
     aims = []
     for own in (f for f in all_figures if f.contender == PODNET):
         others = {key: found.get((name, own.pods, own.width)) for key, name in BASELINES.items()}
-        case = f"{own.pods} pods, {own.width} at a time"
+        case = _case(own)
         aims += _one_at_a_time(own, others, case) if own.width == 1 else _at_a_time(own, others, case)
+    return aims + _podnets_aims(all_figures)
+
+
+def asking_aims(all_figures: Sequence[Figures]) -> list[Aim]:
+    """Compare ADD with a host port and bandwidth with the reference chain's, and the daemon's limits.
+
+    To be fast is no merit where less is done: an ifb per pod is to be there as it is with the reference chain.
+    """
+    found = {(f.contender, f.pods, f.width): f for f in all_figures}
+    aims = []
+    for own in (f for f in all_figures if f.contender == ASKING and f.width == 1):
+        if other := found.get((ASKING_BASELINE, own.pods, own.width)):
+            beside = f"{other.contender}: {_case(own)}"
+            aims.append(Aim(f"ADD faster than {beside}", 8.0, other.add_p50 / own.add_p50, "x", True))
+            aims.append(Aim(f"links of a pod beside {beside}", 1.0, own.links / other.links, "x", True))
+    return aims + _podnets_aims(all_figures)
+
+
+def _podnets_aims(all_figures: Sequence[Figures]) -> list[Aim]:
+    """Compare what is podnet's own with its aims, where there are pods enough: growth, links gone, the daemon's RSS."""
+    aims = []
     for other in (f for f in all_figures if f.contender.startswith("podnet")):
         if other.pods > 2 * EDGE:
-            case = f"{other.contender}, {other.pods} pods, {other.width} at a time"
+            case = f"{other.contender}, {_case(other)}"
             if other.width == 1:
                 aims.append(Aim(f"last {EDGE} ADDs beside the first {EDGE}: {case}", 1.2, other.growth, "x", False))
             aims.append(Aim(f"links gone after the last answer: {case}", 150, other.gone, "ms", False))

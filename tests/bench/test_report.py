@@ -26,18 +26,18 @@ from bench.report import (
 MS = 1_000_000
 
 
-def verb(*milliseconds: float, cpu: int = 0, gone: int = 0) -> Verb:
+def verb(*milliseconds: float, cpu: int = 0, gone: int = 0, links: int = 0) -> Verb:
     """Serve pods one after another, one plugin each, that took so long."""
     executions, at = [], 0
     for pod, took in enumerate(milliseconds):
         executions.append(Execution(pod, 0, at, at + int(took * MS)))
         at += int(took * MS)
-    return Verb(tuple(executions), cpu, gone)
+    return Verb(tuple(executions), cpu, gone, links)
 
 
 def one_round(contender: str, *milliseconds: float, pods: int = 2, width: int = 1) -> Round:
     """Serve ADD in the times given, and DEL in one ms each."""
-    return Round(contender, pods, width, verb(*milliseconds), verb(1, 1, gone=7 * MS), 2048, 3 * MS)
+    return Round(contender, pods, width, verb(*milliseconds, links=4), verb(1, 1, gone=7 * MS), 2048, 3 * MS)
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=60))
@@ -100,7 +100,7 @@ def test_figures_are_medians_over_rounds() -> None:
     found = figures(rounds)
     assert (found.rounds, found.add_p50, found.delete_p50, found.gone) == (3, 3.0, 1.0, 7.0)
     assert found.add_rate == pytest.approx(1000 / 3)
-    assert (found.daemon_rss, found.daemon_cpu, found.add_cpu) == (2.0, 1.5, 1.5)
+    assert (found.daemon_rss, found.daemon_cpu, found.add_cpu, found.links) == (2.0, 1.5, 1.5, 2.0)
 
 
 def test_figures_of_different_contenders_do_not_mix() -> None:

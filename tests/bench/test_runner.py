@@ -49,9 +49,9 @@ class Chain:
         (folder / "pods").write_text("c0 /run/netns/p0\nc1 /run/netns/p1")
         (folder / "results").mkdir()
 
-    def run(self, verb: str, width: int = 1) -> subprocess.CompletedProcess[str]:
-        """Execute one verb; every link of the machine is one to keep."""
-        kept = [path.name for path in Path("/sys/class/net").iterdir()]
+    def run(self, verb: str, width: int = 1, theirs: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Execute one verb; every link of the machine is one to keep, unless it is said to be theirs, the pods'."""
+        kept = [path.name for path in Path("/sys/class/net").iterdir() if path.name not in theirs]
         names = [str(self.folder / name) for name in ("pods", "chain", "results", "samples")]
         argv = ["env", "CNI_PATH=/plugins", str(self.runner), verb, str(width), *names, *kept]
         return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
@@ -92,6 +92,37 @@ def test_del_goes_backwards_with_the_result_of_add(chain: Chain) -> None:
     result = {"by": "second", "after": {"by": "first", "after": None}}
     assert names == ["second", "first"] * 2
     assert all(isinstance(one, dict) and one["prevResult"] == result for one in given)
+
+
+def test_every_pod_has_a_port_of_its_own_in_every_plugin(chain: Chain) -> None:
+    """The mark, with its quotes, becomes the pod's number, the same for ADD and DEL, with and without a prevResult."""
+    mapping = {"hostPort": "@PORT@", "containerPort": 80}
+    for name in ("first", "second"):
+        text = json.dumps({"type": name, "runtimeConfig": {"portMappings": [mapping]}, "fail": False})
+        (chain.folder / f"{name}.json").write_text(text)
+    assert chain.run("ADD").returncode == 0
+    assert chain.run("DEL").returncode == 0
+    given = [execution[-1] for execution in chain.executions]
+    ports = [one["runtimeConfig"]["portMappings"] for one in given if isinstance(one, dict)]
+    numbers = (20000, 20000, 20001, 20001) * 2
+    assert ports == [[{"hostPort": port, "containerPort": 80}] for port in numbers]
+    assert [isinstance(one, dict) and "prevResult" in one for one in given] == [False, True] * 2 + [True] * 4
+
+
+def test_a_second_port_in_a_configuration_is_refused(chain: Chain) -> None:
+    """A pod has one port: nothing is executed, and the plugin is named."""
+    (chain.folder / "second.json").write_text('{"ports": ["@PORT@", "@PORT@"], "fail": false}')
+    done = chain.run("ADD")
+    assert done.returncode == 2
+    assert f'{chain.folder / "second"}: a configuration with more than one "@PORT@"' in done.stderr
+    assert not chain.log.exists()
+
+
+def test_links_that_are_not_kept_are_the_pods(chain: Chain) -> None:
+    """After ADD the links besides the kept ones are counted: the loopback, when it alone is not one of them."""
+    for theirs in ((), ("lo",)):
+        assert chain.run("ADD", theirs=theirs).returncode == 0
+        assert parse_samples((chain.folder / "samples").read_text()).links == len(theirs)
 
 
 def test_samples_cover_every_execution(chain: Chain) -> None:

@@ -6,6 +6,9 @@ from bench.report import Figures, Throughput
 from bench.tables import (
     Cost,
     Parts,
+    asking_aims,
+    asking_tables,
+    increments_table,
     parts_table,
     profile_table,
     ready_aims,
@@ -16,8 +19,13 @@ from bench.tables import (
     verbs_tables,
 )
 
+BOTH = "podnet ptp, port and bandwidth"
+CHAIN = "ptp + portmap + bandwidth"
 
-def contender(name: str, add: float, delete: float, *, pods: int = 500, width: int = 1, rate: float = 100.0) -> Figures:
+
+def contender(
+    name: str, add: float, delete: float, *, pods: int = 500, width: int = 1, rate: float = 100.0, links: float = 1
+) -> Figures:
     """Return figures with these times in ms; podnet's have a daemon of 30 MiB."""
     return Figures(
         contender=name,
@@ -35,6 +43,7 @@ def contender(name: str, add: float, delete: float, *, pods: int = 500, width: i
         gone=90.0,
         daemon_rss=30.0 if name.startswith("podnet") else 0.0,
         daemon_cpu=0.5 if name.startswith("podnet") else 0.0,
+        links=links,
     )
 
 
@@ -77,6 +86,68 @@ def test_many_at_a_time_are_compared_by_rate() -> None:
     own = contender("podnet ptp", 5, 5, pods=64, width=8, rate=1200)
     aims = verb_aims([own, contender("ptp + portmap", 60, 60, pods=64, width=8, rate=150)])
     assert [(aim.target, aim.value) for aim in aims] == [(1000, 1200), (7.5, 8)]
+
+
+def test_ports_and_bandwidth_have_tables_of_their_own() -> None:
+    """Titles tell them from the others, podnet's ptp doing the same is compared with, the links stand below."""
+    group = [contender(BOTH, 2, 1, links=2), contender("podnet bridge, port and bandwidth", 3, 1, links=2)]
+    add, delete = asking_tables([*group, contender(CHAIN, 40, 150, links=2)])
+    assert add.title == "ADD, 500 pods, 1 at a time, with a host port and bandwidth"
+    assert delete.title == "DEL, 500 pods, 1 at a time, with a host port and bandwidth"
+    assert [row[3] for row in add.rows] == ["", "1.50x", "20.0x"]
+    assert [row[3] for row in delete.rows] == ["", "1.00x", "150x"]
+    assert add.note == "Medians of 3 rounds. Links of a pod on the node, row by row: 2.00, 2.00, 2.00."
+
+
+def test_who_took_part_in_fewer_rounds_is_named() -> None:
+    """The slow chain's figures may come from fewer rounds, and the note does not hide it."""
+    add, _ = verbs_tables([contender("podnet ptp", 1, 2), contender("ptp", 7, 20)._replace(rounds=1)])
+    assert add.note == "Medians of 3 rounds (ptp: 1)."
+
+
+def test_every_case_tells_its_own_links() -> None:
+    """What a note says is of its table's contenders, not of all."""
+    found = asking_tables([contender(BOTH, 2, 1, pods=64, links=2), contender(BOTH, 2, 1, pods=500, links=1)])
+    assert [table.note.rpartition(": ")[2] for table in found] == ["2.00.", "2.00.", "1.00.", "1.00."]
+
+
+def test_with_ports_and_bandwidth_podnet_is_compared_with_the_chain_that_does_the_same() -> None:
+    """ADD beside the chain's, as many links as with it, and the limits of podnet's own."""
+    aims = asking_aims([contender(BOTH, 2, 1, links=2), contender(CHAIN, 18, 150, links=2)])
+    assert [(aim.what.partition(":")[0], aim.target, aim.value) for aim in aims] == [
+        ("ADD faster than ptp + portmap + bandwidth", 8, 9),
+        ("links of a pod beside ptp + portmap + bandwidth", 1, 1),
+        ("last 50 ADDs beside the first 50", 1.2, 1.1),
+        ("links gone after the last answer", 150, 90),
+        ("daemon's RSS", 32, 30),
+    ]
+
+
+def test_to_shape_nothing_misses_an_aim() -> None:
+    """Without an ifb a pod has one link where the chain's has two: fast, and not the same."""
+    aims = asking_aims([contender(BOTH, 1, 1, pods=64), contender(CHAIN, 40, 150, pods=64, links=2)])
+    assert [(aim.value, aim.met) for aim in aims] == [(40, True), (0.5, False)]
+
+
+def test_many_at_a_time_with_ports_are_not_compared_by_latency() -> None:
+    """Eight at a time share two cores: their latency says how many they are."""
+    wide = [contender(name, add, 9, pods=64, width=8, links=2) for name, add in ((BOTH, 9), (CHAIN, 300))]
+    assert asking_aims(wide) == []
+
+
+def test_a_port_and_bandwidth_cost_what_they_take_more() -> None:
+    """Microseconds more than pods that ask for nothing; their own row has no difference."""
+    names = ("podnet ptp", "podnet ptp, port", "podnet ptp, bandwidth")
+    figures = [contender(name, add, add / 2, pods=64) for name, add in zip(names, (1, 1.25, 0.75), strict=True)]
+    (table,) = increments_table(figures)
+    assert table.title == "What a host port and bandwidth cost: 64 pods, 1 at a time"
+    assert [(row[2], row[5]) for row in table.rows] == [("", ""), ("250", "125"), ("-250", "-125")]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_without_pods_that_ask_for_nothing_no_cost_is_told() -> None:
+    """A part that was measured alone has nothing to be more than."""
+    assert increments_table([contender("podnet ptp, port", 1, 1)]) == []
 
 
 def test_only_podnets_paths_have_aims() -> None:
