@@ -56,7 +56,7 @@ def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:
         try:
             node.reload(list_nodes(node.settings))
             node.drain_spool()
-            (own,) = node.service.answer([Call(frame, netns)])
+            own = node.answer(Call(frame, netns))
             node.engine.reap()
             return Answer(own.status, own.stdout)
         finally:

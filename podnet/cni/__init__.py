@@ -11,6 +11,7 @@ pure.  Source throughout: CNI SPEC.md 1.1.0 and, for older versions, the types o
 """
 
 from podnet.cni.configuration import Configuration, load, render_conflist
+from podnet.cni.decoding import stated_part
 from podnet.cni.delegate import failure_of, with_addresses
 from podnet.cni.error import render as render_error
 from podnet.cni.frame import Answer, AnswerReader, Frame, FrameReader, encode_answer
@@ -46,6 +47,7 @@ __all__ = [
     "render_error",
     "render_result",
     "render_version",
+    "stated_part",
     "version_of",
     "with_addresses",
 ]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from podnet import cni, mesh
 from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
+from podnet.daemon.courses import drive
 from podnet.daemon.paths import Paths
-from podnet.daemon.service import Call, Service
+from podnet.daemon.service import Answer, Call, Service
 from podnet.daemon.spool import set_aside, waiting
 from podnet.engine import Engine
-from podnet.errors import NodeNotReady, PodnetError, RequestError
+from podnet.errors import NodeNotReady, RequestError
 from podnet.kernel import Kernel
 from podnet.kernel.facts import boot_id, node_facts
 from podnet.model import Network, Node, NodeFacts
@@ -85,6 +86,13 @@ class NodeContext:
         self.network = network
         return done
 
+    def answer(self, call: Call) -> Answer:
+        """Answer one call, waiting for another plugin where it needs one; never raise."""
+        if call.delegates:
+            return drive(self.service.course(call))
+        (answer,) = self.service.answer([call])
+        return answer
+
     def drain_spool(self) -> int:
         """Carry out the DELs that were written down while nobody served; return how many.
 
@@ -98,7 +106,7 @@ class NodeContext:
                 log.warning("%s is set aside: %s", path, error.msg)
                 set_aside(path)
                 continue
-            (answer,) = self.service.answer([Call(frame)])
+            answer = self.answer(Call(frame))
             if answer.status:
                 raise NodeNotReady(f"spooled DEL {path}: {answer.stdout.decode()}")
             os.unlink(path)  # noqa: PTH108 - a str
@@ -114,8 +122,3 @@ class NodeContext:
         settings = self.settings
         addresses = own_addresses(self.nodes, settings.node)
         return node_facts(settings.node, uplink=settings.uplink, addresses=addresses)
-
-
-def describe(error: PodnetError) -> str:
-    """Return `error` as one line for a log, with its details where it has any."""
-    return f"{error.msg} [{error.details}]" if error.details and error.details not in error.msg else error.msg

@@ -10,6 +10,7 @@ class Paths(NamedTuple):
     database: str = "/var/lib/podnet/podnet.db"
     spool: str = "/var/lib/podnet/spool"
     socket: str = "/run/podnet/podnet.sock"
+    aliases: str = "/run/podnet/aliases"
     cni_conf: str = "/etc/cni/net.d"
     cni_bin: str = "/opt/cni/bin"
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from podnet import datapath
-from podnet.model import Attachment, Lease, Network, PodAddress, link_name
+from podnet.model import Attachment, Lease, Namespace, Network, PodAddress, link_name
 from podnet.plan import diff
-from podnet.testing.namespaces import NodeNamespace, PodNamespace
+from podnet.testing.namespaces import NodeNamespace
 from podnet.testing.values import FACTS, a_range
 
 pytestmark = pytest.mark.live
@@ -34,7 +34,7 @@ def lease_of(network: Network, container: str) -> Lease:
     )
 
 
-def replies(pod: PodNamespace, address: str) -> bool:
+def replies(pod: Namespace, address: str) -> bool:
     """Tell whether `address` answers a ping from `pod` within two seconds."""
     argv = ["nsenter", f"--net=/run/netns/{pod.path}", "ping", "-n", "-c", "1", "-W", "2", address]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0

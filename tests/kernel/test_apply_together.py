@@ -9,9 +9,10 @@ import pytest
 from podnet import datapath
 from podnet.datapath.ruleset import PODS
 from podnet.errors import KernelError
+from podnet.model import Namespace
 from podnet.nft import Element, Set, Table
 from podnet.plan import Plan, Step, diff, inverse
-from podnet.testing.namespaces import NodeNamespace, PodNamespace, state_of
+from podnet.testing.namespaces import NodeNamespace, state_of
 from podnet.testing.values import FACTS, a_lease, a_network
 
 pytestmark = pytest.mark.live
@@ -29,7 +30,7 @@ def plans_of(datapath_name: str, versions: tuple[int, ...]) -> tuple[Plan, list[
     return datapath.node_plan([network], FACTS), [datapath.attach(network, FACTS, lease) for lease in leases]
 
 
-def pods_of(node: NodeNamespace) -> list[PodNamespace]:
+def pods_of(node: NodeNamespace) -> list[Namespace]:
     """Make a pod's namespace for each of NAMES."""
     return [node.pod(f"{node.name}-{name}") for name in NAMES]
 

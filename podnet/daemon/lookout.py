@@ -1,0 +1,88 @@
+"""The lookout: whether pods are gone that nobody spoke of, and whether what is there is as it was made.
+
+What is found is logged once, when it is found and when it is over, not at every look.
+"""
+
+import logging
+import time
+
+from podnet.daemon.describe import describe
+from podnet.engine import Engine
+from podnet.errors import PodnetError
+from podnet.model import Lease
+from podnet.store import Store
+
+AUDITED = 32
+"""Attachments that are compared with their plan at one look, each some 700 us."""
+NODE_EVERY = 6
+"""Looks between two at the node's own part, whose table holds an element per pod."""
+
+log = logging.getLogger("podnet")
+
+
+class Lookout:
+    """Looks every `interval` seconds (0: never); a pod that has been gone for `grace` seconds is collected."""
+
+    def __init__(self, engine: Engine, store: Store, interval: float, grace: float) -> None:
+        """Take the engine, and the store whose live leases it looks at."""
+        self._engine = engine
+        self._store = store
+        self._interval = interval
+        self._grace = grace
+        self._last = time.monotonic()
+        self._looks = 0
+        self._audited = ""
+        self._told: dict[str, str] = {}
+
+    def wait(self) -> float | None:
+        """Return how many seconds there are until the next look, None for ever."""
+        return max(0.0, self._last + self._interval - time.monotonic()) if self._interval else None
+
+    def look(self) -> bool:
+        """Look, and log what is new; tell whether there is something to reap."""
+        self._last = time.monotonic()
+        self._looks += 1
+        try:
+            collected = self._sweep()
+            self._audit()
+            if self._looks % NODE_EVERY == 1:
+                self._tell("node", "; ".join(self._engine.audit_node()), "the node's part was not as it should be")
+        except PodnetError as error:
+            self._tell("lookout", describe(error), "the node cannot be looked after")
+            return False
+        self._tell("lookout", "", "")
+        return collected
+
+    def _sweep(self) -> bool:
+        swept = self._engine.sweep(self._grace)
+        for lease in swept.collected:
+            log.info("%s is collected: its network namespace has been gone for %g s", lease.holder, self._grace)
+        for lease in swept.unlinked:
+            text = f"link {lease.link} was deleted, and the pod is cut off; end and start the pod to attach it anew"
+            self._tell(f"{lease.link} link", text, lease.holder)
+        for key in [key for key in self._told if key.endswith(" link")]:
+            if key not in {f"{lease.link} link" for lease in swept.unlinked}:
+                self._tell(key, "", "")
+        return bool(swept.collected)
+
+    def _audit(self) -> None:
+        """Compare the next few attachments with what ADD made, in turn."""
+        live = sorted(self._store.live(), key=lambda lease: lease.link)
+        turn = [lease for lease in live if lease.link > self._audited][:AUDITED]
+        self._audited = turn[-1].link if len(turn) == AUDITED else ""
+        found = dict(self._found(turn))
+        for lease in turn:
+            self._tell(lease.link, found.get(lease.link, ""), lease.holder)
+
+    def _found(self, leases: list[Lease]) -> list[tuple[str, str]]:
+        return [(lease.link, "; ".join(faults)) for lease, faults in self._engine.audit(leases)]
+
+    def _tell(self, key: str, text: str, who: str) -> None:
+        """Log `text` where it is not what was told of `key` last."""
+        before = self._told.get(key, "")
+        if text and text != before:
+            log.warning("drift: %s: %s", who, text)
+        if text:
+            self._told[key] = text
+        else:
+            self._told.pop(key, None)
