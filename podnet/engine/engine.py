@@ -16,8 +16,8 @@ from podnet.engine.difference import first_difference
 from podnet.engine.ports import Clock, Kernel, Namespace, Reaped, Store
 from podnet.errors import AddressUnavailable, InterfaceExists, KernelError, NodeNotReady, NotAsAdded, PodnetError
 from podnet.model import Attachment, Lease, Network, NodeFacts
-from podnet.nft import Element
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, inverse, key_of
+from podnet.nft import Element, Table
+from podnet.plan import GROUP_DOOMED, Link, Plan, Route, State, diff, inverse, key_of
 
 ENODEV = 19
 OURS = "podnet:"
@@ -136,6 +136,19 @@ class Engine:
             raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
         self.reap()
         return difference
+
+    def dismantle(self) -> Plan:
+        """Take all that is podnet's away from the node, pods that are attached included; return what had to go.
+
+        Sysctls stay as they are: what they were before is not known, and others may rely on them by now.
+        """
+        self._cut(self._store.live())
+        self.reap()
+        things = [thing for thing in self._kernel.owned().values() if isinstance(thing, Table | Route | Link)]
+        gone = diff({}, Plan(), things)  # what else there is goes with these
+        self._kernel.dismantle(gone)
+        self._networks, self._mesh = (), Plan()
+        return gone
 
     # Plans
 
