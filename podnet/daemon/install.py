@@ -85,6 +85,29 @@ def install_conflist(conf_dir: str, name: str, content: str) -> bool:
     return _install(conf_dir, name, content.encode(), 0o644)
 
 
+def install_file(folder: str, name: str, content: str) -> bool:
+    """Install a text file as `name` into `folder`, likewise; tell whether it changed."""
+    return _install(folder, name, content.encode(), 0o644)
+
+
+def remove_file(folder: str, name: str) -> bool:
+    """Remove the file `name` from `folder`, and what an installation of it that was killed left; tell if it was there.
+
+    Raises IOFailure.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - as above
+        halves = (n for n in names if n.endswith(".tmp") and n[:-4].rstrip("0123456789") == f".{name}.")
+        for found in (*halves, *([name] if name in names else [])):
+            os.unlink(f"{folder}/{found}")  # noqa: PTH108 - as above
+        _fsync(folder)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise IOFailure(f"{folder}/{name} cannot be removed: {error}; podnet must run as root") from error
+    return name in names
+
+
 def _program(socket: str, interpreter: str, spool: str) -> bytes:
     """Return the shim with its settings in it."""
     with open(shim.path(), "rb") as file:  # noqa: PTH123 - as above
