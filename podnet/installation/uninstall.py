@@ -3,8 +3,8 @@
 1. Look, and remove nothing: a daemon that systemd does not run must be ended by whoever runs it, and pods that are
    attached must go first, or be given up by --force.
 2. The network's list goes, so runtimes attach no more pods; then the daemon ends.
-3. Under the database's lock, where no one-shot works either: the DELs in the spool are carried out, it is looked for
-   pods once more, and the node's part goes.  Where that cannot be, list and daemon are put back.
+3. Under the database's lock, where no one-shot works either: DELs that were spooled are carried out, pods are looked
+   for once more, and the node's part goes.  Where that cannot be, list and daemon are put back.
 4. Shim, loopback and unit go, and with --purge the database.
 """
 
@@ -40,26 +40,24 @@ NAMED = 10
 def uninstall(paths: Paths, *, force: bool = False, purge: bool = False) -> Iterator[Did]:
     """Take podnet off this machine and tell each step as it is done; raise `PodnetError`."""
     managed = _managed(paths)
-    kept = os.path.exists(paths.database)  # noqa: PTH110 - a str
-    if kept and not force and managed:
-        with Reader.read(Path(paths.database)) as reader:
-            _refuse_pods([lease for lease in reader.live() if lease.boot_id == boot_id()])
+    kept = Path(paths.database).parent.exists()
+    if kept and not force:
+        _look_for_pods(paths)
     with _closed(paths, managed=managed) as content:
         yield _did(content is not None, f"{paths.cni_conf}/{CONFLIST}")
         if managed:
             yield Did(STOPPED, unit.NAME)
         node = NodeContext(paths, wait=LOCK_SECONDS)
         try:
-            yield Did("drained", paths.spool, _number(node.drain_spool(), "DEL"))
+            node.drain_spool()
             pods = node.store.live()
             if not force:
                 _refuse_pods(pods)
             gone = node.engine.dismantle()
         finally:
             node.close()
-    yield Did(
-        REMOVED if gone else ABSENT, "the node's part", _number(len(pods), "pod given up") if pods else told(gone)
-    )
+    remark = told(gone) + (f", and {_number(len(pods), 'pod')} given up" if pods else "")
+    yield Did(REMOVED if gone else ABSENT, "the node's part", remark)
     yield Did(LEFT, "/proc/sys/net", "forwarding is as podnet set it; others may rely on it")
     yield from _remove_files(paths)
     yield from _remove_state(paths, purge=purge or not kept)
@@ -85,6 +83,20 @@ def _managed(paths: Paths) -> bool:
         f"a daemon that systemd does not run, process {process}, serves {paths.socket}: end it where it was started "
         f"(`kill {process}`), then uninstall again; nothing was removed"
     )
+
+
+def _look_for_pods(paths: Paths) -> None:
+    """Raise `NodeNotReady` where pods are attached, DELs in the spool carried out first where no daemon runs."""
+    if is_served(paths.socket):
+        with Reader.read(Path(paths.database)) as reader:
+            _refuse_pods([lease for lease in reader.live() if lease.boot_id == boot_id()])
+        return
+    node = NodeContext(paths, wait=LOCK_SECONDS)
+    try:
+        node.drain_spool()
+        _refuse_pods(node.store.live())
+    finally:
+        node.close()
 
 
 def _refuse_pods(leases: list[Lease]) -> None:
@@ -177,6 +189,4 @@ def _did(removed: bool, place: str) -> Did:
 
 def _number(count: int, what: str) -> str:
     """Return `2 pods`: the number, and the word in its plural."""
-    word, _, rest = what.partition(" ")
-    plural = {"address": "addresses"}.get(word, f"{word}s")
-    return f"{count} {word if count == 1 else plural}{f' {rest}' if rest else ''}"
+    return f"{count} {what}{'' if count == 1 else 's'}"
