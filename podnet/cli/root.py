@@ -7,6 +7,8 @@ from podnet.cli.group import Command, RootGroup
 
 COMMANDS = {
     "lab": Command("podnet.cli.lab", "A whole pod network on this machine, to try and to test."),
+    "install": Command("podnet.cli.install:install", "The plugin and its service onto this machine."),
+    "uninstall": Command("podnet.cli.install:uninstall", "All of podnet off this machine again."),
     "node": Command("podnet.cli.node", "The daemon of a node."),
     "add": Command("podnet.cli.attach:add", "Attach a container's network namespace."),
     "del": Command("podnet.cli.attach:delete", "Detach a container's network namespace."),

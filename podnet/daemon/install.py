@@ -3,11 +3,14 @@
 Runtimes watch the conf folder and execute what it names at any moment, so both files appear whole or not at all
 (written beside, fsync, rename), a running shim is replaced and never written to, and the list comes last.  What others
 put into the folders is theirs: it is never changed or deleted here.
+
+A shim called `loopback` is installed where the bin folder has none: containerd and cri-o look for one at their start,
+and on a node without the reference plugins nobody else brings it.
 """
 
 import os
 from contextlib import suppress
-from stat import S_IFREG
+from stat import S_IFREG, S_ISREG
 
 from podnet import shim
 from podnet.errors import InvalidConfiguration, IOFailure
@@ -19,10 +22,14 @@ SPOOL = "/var/lib/podnet/spool"
 _MARKER = b"PODNET-SETTINGS\0"
 _SIZE = 256
 _SUN_PATH = 108  # sys/un.h, with the NUL
+_MOST = 1 << 20  # a file longer than that is no shim
+_READ = (".conf", ".conflist", ".json")  # what libcni's users read, by its ending
+
+PLUGIN, LOOPBACK = "podnet", "loopback"
 
 
 def install_shim(
-    bin_dir: str, socket: str = SOCKET, interpreter: str = "", spool: str = SPOOL, *, name: str = "podnet"
+    bin_dir: str, socket: str = SOCKET, interpreter: str = "", spool: str = SPOOL, *, name: str = PLUGIN
 ) -> bool:
     """Install the shim as `name` into the folder `bin_dir`, with its settings in it; tell whether that changed it.
 
@@ -30,9 +37,41 @@ def install_shim(
     folder where DEL waits for a daemon then.  All three as the runtime sees the file system.  Raises
     InvalidConfiguration for a path that the shim cannot hold, and IOFailure.
     """
-    with open(shim.path(), "rb") as file:  # noqa: PTH123 - pathlib's import takes longer than all of this
-        program = file.read()
-    return _install(bin_dir, name, settle(program, socket, interpreter, spool), 0o755)
+    return _install(bin_dir, name, _program(socket, interpreter, spool), 0o755)
+
+
+def install_loopback(bin_dir: str, socket: str = SOCKET, interpreter: str = "", spool: str = SPOOL) -> bool | None:
+    """Install the shim as `loopback` too, or anew where it is ours; tell as above, or None where it is another's."""
+    path = f"{bin_dir}/{LOOPBACK}"
+    absent = not os.path.lexists(path)
+    if not absent and not is_shim(path):
+        return None
+    try:
+        return _install(bin_dir, LOOPBACK, _program(socket, interpreter, spool), 0o755, replace=not absent)
+    except FileExistsError:
+        return None  # another's came meanwhile
+
+
+def is_shim(path: str) -> bool:
+    """Tell whether `path` is a podnet's shim, of whatever release: a file, not a link to one, with the settings."""
+    try:
+        status = os.lstat(path)
+        if not S_ISREG(status.st_mode) or status.st_size > _MOST:
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib's import takes longer than all of this
+            return _MARKER in file.read()
+    except OSError:
+        return False
+
+
+def before(conf_dir: str, name: str) -> list[str]:
+    """Return the configurations in `conf_dir` that sort before `name`: runtimes take the first there is."""
+    try:
+        names = os.listdir(conf_dir)  # noqa: PTH208 - as above
+    except OSError:
+        return []
+    ours = os.fsencode(name)
+    return sorted((n for n in names if n.endswith(_READ) and os.fsencode(n) < ours), key=os.fsencode)
 
 
 def install_conflist(conf_dir: str, name: str, content: str) -> bool:
@@ -44,6 +83,35 @@ def install_conflist(conf_dir: str, name: str, content: str) -> bool:
     if os.path.basename(name) != name or not name.endswith(".conflist") or name.startswith("."):  # noqa: PTH119
         raise InvalidConfiguration(f"{name!r} is not the name of a CNI list; use one such as 10-podnet.conflist")
     return _install(conf_dir, name, content.encode(), 0o644)
+
+
+def install_file(folder: str, name: str, content: str) -> bool:
+    """Install a text file as `name` into `folder`, likewise; tell whether it changed."""
+    return _install(folder, name, content.encode(), 0o644)
+
+
+def remove_file(folder: str, name: str) -> bool:
+    """Remove the file `name` from `folder`, and what an installation of it that was killed left; tell if it was there.
+
+    Raises IOFailure.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - as above
+        halves = (n for n in names if n.endswith(".tmp") and n[:-4].rstrip("0123456789") == f".{name}.")
+        for found in (*halves, *([name] if name in names else [])):
+            os.unlink(f"{folder}/{found}")  # noqa: PTH108 - as above
+        _fsync(folder)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise IOFailure(f"{folder}/{name} cannot be removed: {error}; podnet must run as root") from error
+    return name in names
+
+
+def _program(socket: str, interpreter: str, spool: str) -> bytes:
+    """Return the shim with its settings in it."""
+    with open(shim.path(), "rb") as file:  # noqa: PTH123 - as above
+        return settle(file.read(), socket, interpreter, spool)
 
 
 def settle(program: bytes, socket: str, interpreter: str, spool: str) -> bytes:
@@ -70,8 +138,11 @@ def _field(what: str, path: str, size: int) -> bytes:
     return encoded.ljust(_SIZE, b"\0")
 
 
-def _install(folder: str, name: str, content: bytes, mode: int) -> bool:
-    """Make the file `name` in `folder` hold `content` with `mode`, in one step that survives a power loss."""
+def _install(folder: str, name: str, content: bytes, mode: int, *, replace: bool = True) -> bool:
+    """Make the file `name` in `folder` hold `content` with `mode`, in one step that survives a power loss.
+
+    Not to `replace` is to raise FileExistsError where there is one, be it as young as can be.
+    """
     path = f"{folder}/{name}"
     try:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
@@ -80,13 +151,19 @@ def _install(folder: str, name: str, content: bytes, mode: int) -> bool:
         temporary = f"{folder}/.{name}.{os.getpid()}.tmp"  # no runtime reads such a name
         try:
             _write(temporary, content, mode)
-            os.rename(temporary, path)  # noqa: PTH104 - as above
+            if replace:
+                os.rename(temporary, path)  # noqa: PTH104 - as above
+            else:
+                os.link(temporary, path)
+                os.unlink(temporary)  # noqa: PTH108 - as above
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)  # noqa: PTH108 - as above
             raise
         _fsync(folder)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not replace:
+            raise
         raise IOFailure(
             f"{path} cannot be installed: {error}; make {folder} a folder that root may write to"
         ) from error

@@ -16,8 +16,9 @@ from types import FrameType
 
 from podnet.cluster import NodesWatch
 from podnet.cni import render_conflist
-from podnet.daemon.install import install_conflist, install_shim
+from podnet.daemon.install import before, install_conflist, install_loopback, install_shim
 from podnet.daemon.node import NodeContext, describe
+from podnet.daemon.notify import Notifier
 from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer
@@ -55,6 +56,7 @@ class Daemon:
         self._reaping = False
         self._last_request = time.monotonic()
         self._tended = True
+        self._notifier = Notifier()
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS)
         self._watch = NodesWatch(self._node.settings.nodes, self._node.settings.cluster_cidrs)
         if self._watch.error is not None and os.path.exists(self._watch.path):  # noqa: PTH110 - a str
@@ -69,20 +71,30 @@ class Daemon:
 
     def install(self) -> None:
         """Put shim and network list into the CNI folders, the list last: runtimes may call from then on."""
-        install_shim(self._paths.cni_bin, self._paths.socket, sys.executable, self._paths.spool)
+        shim = self._paths.cni_bin, self._paths.socket, sys.executable, self._paths.spool
+        install_shim(*shim)
+        install_loopback(*shim)
         install_conflist(self._paths.cni_conf, CONFLIST, render_conflist(self._node.network.name).decode())
+        for rival in before(self._paths.cni_conf, CONFLIST):
+            log.warning(
+                "%s/%s sorts before %s, and runtimes take the first: move it out of the folder if podnet is to serve; "
+                "`podnet inspect` tells which one each runtime takes", self._paths.cni_conf, rival, CONFLIST,
+            )  # fmt: skip
 
     def serve(self) -> None:
         """Serve until :meth:`stop`."""
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker)
         self._selector.register(wake, selectors.EVENT_READ)
+        self._notifier.tell("READY=1", f"STATUS=serving network {self._node.network.name}")
         try:
             while self._running:
-                ready = self._selector.select(self._patience())
+                ready = self._selector.select(self._notifier.within(self._patience()))
                 self._serve_ready([key.fileobj for key, _ in ready])
                 self._between_requests()
+                self._notifier.alive()
         finally:
+            self._notifier.tell("STOPPING=1")
             signal.set_wakeup_fd(-1)
             os.close(wake)
             os.close(waker)

@@ -9,6 +9,7 @@ never an exception.
 """
 
 from podnet.inspection.report import inspect
+from podnet.inspection.rivals import rivals
 from podnet.inspection.values import Configuration, Finding, Folder, Plugin, Report, Runtime, Setting, View
 
-__all__ = ["Configuration", "Finding", "Folder", "Plugin", "Report", "Runtime", "Setting", "View", "inspect"]
+__all__ = ["Configuration", "Finding", "Folder", "Plugin", "Report", "Runtime", "Setting", "View", "inspect", "rivals"]
