@@ -29,6 +29,16 @@ class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False)
     rows: int = 1_000_000
 
 
+class GC(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """How often pods are looked for that are gone without a DEL (`interval` in seconds, 0: never), and after how long.
+
+    A pod is collected when its namespace has been gone for `grace` seconds: its runtime may still say DEL until then.
+    """
+
+    interval: float = 10.0
+    grace: float = 60.0
+
+
 class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, gc=False):
     """podnet.yaml as written."""
 
@@ -44,6 +54,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     non_masquerade_cidrs: tuple[str, ...] = ()
     quarantine: float = 60.0
     history: History = History()
+    gc: GC = GC()
     nodes: str = "nodes.yaml"
 
 
@@ -67,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     non_masquerade_cidrs: tuple[IPNetwork, ...] = ()
     quarantine: float = 60.0
     history: History = History()
+    gc: GC = GC()
     nodes: str = "/etc/podnet/nodes.yaml"
 
 
@@ -106,6 +118,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         non_masquerade_cidrs=_networks(document, file.non_masquerade_cidrs, ".non-masquerade-cidrs"),
         quarantine=file.quarantine,
         history=file.history,
+        gc=file.gc,
         nodes=join(abspath(dirname(path)), file.nodes),  # noqa: PTH100, PTH118, PTH120 - pathlib's import takes longer
     )
 
@@ -142,6 +155,8 @@ def _check(document: Document, file: _File, cluster_cidrs: tuple[IPNetwork, ...]
         (".quarantine", file.quarantine),
         (".history.days", file.history.days),
         (".history.rows", file.history.rows),
+        (".gc.interval", file.gc.interval),
+        (".gc.grace", file.gc.grace),
     ):
         if not 0 <= number < float("inf"):
             document.refuse(path, f"{number} is out of range; use 0 or more")

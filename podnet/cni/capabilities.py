@@ -6,6 +6,7 @@
                     nothing back (runtimes without an opinion send 2^31-1 or 2^32-1), is a fiftieth of a second's worth
 ``mac``             the pod's hardware address
 ``aliases``         names under which the pod is to be found
+``dns``             name servers of this pod, which the result repeats in place of the network's
 =================== ===================================================================================================
 """
 
@@ -14,7 +15,7 @@ import re
 from podnet.cni.document import BandwidthEntry, PortEntry, RuntimeEntry
 from podnet.cni.ranges import address, limited
 from podnet.errors import InvalidConfiguration
-from podnet.model import PLAIN, Bandwidth, PortMapping, Rate, Terms
+from podnet.model import DNS, PLAIN, Bandwidth, PortMapping, Rate, Terms
 from podnet.model.terms import Protocol
 
 PORT_MOST = 65535
@@ -47,6 +48,7 @@ def terms_of(runtime: RuntimeEntry | None, mac: str | None = None) -> Terms:
         bandwidth=_bandwidth(runtime.bandwidth) if runtime.bandwidth else PLAIN.bandwidth,
         mac=mac_of(own, "runtimeConfig.mac") if own else mac_of(mac, "args.cni.mac") if mac else "",
         aliases=_aliases(runtime.aliases or []),
+        dns=dns_of(runtime.dns.servers, None, runtime.dns.searches, runtime.dns.options) if runtime.dns else None,
     )
     return PLAIN if terms == PLAIN else terms
 
@@ -61,6 +63,14 @@ def mac_of(text: str, where: str) -> str:
             f"{where}: {mac} is no single link's address (multicast or all zero): choose another"
         )
     return mac
+
+
+def dns_of(servers: list[str] | None, domain: str | None, search: list[str] | None, options: list[str] | None) -> DNS:
+    """Return what the result tells of name servers, which are addresses; raise InvalidConfiguration."""
+    servers = limited(servers or [], "dns.nameservers")
+    for index, server in enumerate(servers):
+        address(server, f"dns.nameservers[{index}]")
+    return DNS(tuple(servers), domain or "", tuple(search or ()), tuple(options or ()))
 
 
 def _ports(entries: list[PortEntry]) -> tuple[PortMapping, ...]:

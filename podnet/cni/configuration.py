@@ -11,7 +11,7 @@
 ``ipam.ranges``             range sets in host-local's shape; ``ipam.subnet`` and its kin: one more set before them
 ``ipam.routes``             routes for pods; left out: a default route per family
 ``ipam.quarantine``         seconds before a released address is given again
-``runtimeConfig.ipRanges``  range sets before all others; ``ips`` asks for addresses, ``dns`` replaces ``dns``
+``runtimeConfig.ipRanges``  range sets before all others; ``ips`` asks for addresses
 ``args.cni.ips``, ``.mac``  ask for addresses, and for a hardware address
 =========================== =========================================================================================
 
@@ -23,7 +23,7 @@ own.  A ``type`` other than podnet with ``ipam.type`` podnet is the configuratio
 
 import msgspec
 
-from podnet.cni.capabilities import terms_of
+from podnet.cni.capabilities import dns_of, terms_of
 from podnet.cni.decoding import (
     PLUGIN,
     Role,
@@ -51,6 +51,9 @@ from podnet.cni.versions import HIGHEST, INSTALLED, UNSTATED, VERSIONS, ordinal,
 from podnet.errors import IncompatibleVersion, InvalidConfiguration, RequestError, UnsupportedField
 from podnet.model import DNS, PLAIN, Network, PodRoute, Range, Terms
 from podnet.model.network import Datapath
+
+CAPABILITIES = ("portMappings", "bandwidth", "ips", "mac", "dns", "aliases")
+"""What the installed list declares.  Not ipRanges: with it containerd would send the node's own range for every pod."""
 
 _DATAPATHS: dict[str, Datapath] = {"ptp": "ptp", "bridge": "bridge"}
 _MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, RFC 8200: what a link must carry
@@ -93,7 +96,7 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
         if not part:
             return known[1]
         runtime = decode_runtime(part)
-        if runtime is not None and runtime.ip_ranges is None and runtime.dns is None:
+        if runtime is not None and runtime.ip_ranges is None:
             return _for_pod(known[1], runtime)
     try:
         document = decode(stdin)
@@ -110,7 +113,7 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
 def _remember(static: bytes, defaults: Network, document: Document, configuration: Configuration) -> None:
     """Keep what `configuration` is without ``runtimeConfig``, unless that changes the network too."""
     changing = document.runtime_config
-    if changing is not None and (changing.ip_ranges is not None or changing.dns is not None):
+    if changing is not None and changing.ip_ranges is not None:
         return
     if len(_recent) >= _RECENT:
         _recent.clear()
@@ -189,7 +192,7 @@ def render_conflist(name: str, plugin: dict[str, object] | None = None) -> bytes
         "cniVersion": INSTALLED,
         "cniVersions": [version for version in VERSIONS if ordinal(version) >= ordinal("0.3.1")],
         "name": check_network_name(name),
-        "plugins": [{"type": PLUGIN, **(plugin or {})}],
+        "plugins": [{"type": PLUGIN, "capabilities": dict.fromkeys(CAPABILITIES, True), **(plugin or {})}],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -325,18 +328,10 @@ def _routes(entries: list[RouteEntry]) -> tuple[PodRoute, ...]:
 
 
 def _dns(document: Document, defaults: Network) -> DNS:
-    asked = document.runtime_config and document.runtime_config.dns
-    if asked:
-        servers, domain, search, options = asked.servers, "", asked.searches, asked.options
-    elif document.dns:
-        entry = document.dns
-        servers, domain, search, options = entry.nameservers, entry.domain or "", entry.search, entry.options
-    else:
+    if not document.dns:
         return defaults.dns
-    servers = limited(servers or [], "dns.nameservers")
-    for index, server in enumerate(servers):
-        address(server, f"dns.nameservers[{index}]")
-    return DNS(tuple(servers), domain, tuple(search or ()), tuple(options or ()))
+    entry = document.dns
+    return dns_of(entry.nameservers, entry.domain, entry.search, entry.options)
 
 
 def _quarantine(seconds: float) -> float:

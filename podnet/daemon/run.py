@@ -11,17 +11,21 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from podnet.cluster import NodesWatch
 from podnet.cni import render_conflist
+from podnet.daemon.aliases import publish
+from podnet.daemon.courses import Courses, Ended
+from podnet.daemon.describe import describe
 from podnet.daemon.install import before, install_conflist, install_loopback, install_shim
-from podnet.daemon.node import NodeContext, describe
+from podnet.daemon.lookout import Lookout
+from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
 from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import Connection, Listener, is_served
-from podnet.daemon.service import Answer
+from podnet.daemon.service import Answer, Call
 from podnet.errors import DecodeError, PodnetError
 
 REAP_IDLE = 0.02
@@ -64,10 +68,15 @@ class Daemon:
         self._node.reload(self._watch.nodes)
         if self._node.drain_spool():
             self._doom()
+        gc_settings = self._node.settings.gc
+        self._lookout = Lookout(self._node.engine, self._node.store, gc_settings.interval, gc_settings.grace)
+        self._courses = Courses()
+        self._waiting: dict[tuple[str, str], list[Connection]] = {}
+        self._named = -1
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._watch, selectors.EVENT_READ)
+        for source in (self._listener, self._watch, self._courses):
+            self._selector.register(source, selectors.EVENT_READ)
 
     def install(self) -> None:
         """Put shim and network list into the CNI folders, the list last: runtimes may call from then on."""
@@ -110,6 +119,7 @@ class Daemon:
             if isinstance(key.fileobj, Connection):
                 key.fileobj.close()
         self._selector.close()
+        self._courses.close()
         self._watch.close()
         self._node.close()
 
@@ -124,6 +134,8 @@ class Daemon:
                         self._selector.register(connection, selectors.EVENT_READ)
             elif source is self._watch:
                 self._follow_nodes()
+            elif source is self._courses:
+                whole += self._end_courses(self._courses.ended())
             elif isinstance(source, Connection):
                 before = len(whole)
                 if self._read(source, whole) or len(whole) > before:
@@ -144,19 +156,51 @@ class Daemon:
         return True
 
     def _answer(self, whole: list[Connection]) -> None:
-        calls = [connection.call for connection in whole if connection.call]
-        answers = self._node.service.answer(calls)
+        """Answer those that can be answered now, all together; let the others wait for a plugin, or for their turn."""
+        ready: list[tuple[Connection, Call]] = []
+        for connection in whole:
+            call = connection.call
+            if call is None:
+                continue
+            attachment = call.attachment
+            if attachment in self._waiting:
+                self._waiting[attachment].append(connection)
+            elif call.delegates:
+                if attachment is not None:
+                    self._waiting[attachment] = []
+                self._courses.begin(connection, self._node.service.course(call))
+            else:
+                ready.append((connection, call))
+        answers = self._node.service.answer([call for _, call in ready])
+        self._send([(connection, answer) for (connection, _), answer in zip(ready, answers, strict=True)])
+
+    def _end_courses(self, ended: list[Ended]) -> list[Connection]:
+        """Send what courses came to; return those who waited for them to end."""
+        turns: list[Connection] = []
+        for origin, answer in ended:
+            if isinstance(origin, Connection):
+                self._send([(origin, answer)])
+                attachment = origin.call.attachment if origin.call else None
+                turns += self._waiting.pop(attachment, []) if attachment else []
+            elif answer.status:
+                log.warning("%s: addresses are not given back yet: %s", origin.holder, answer.stdout.decode())
+            else:
+                self._doom()
+        return turns
+
+    def _send(self, answers: Sequence[tuple[Connection, Answer]]) -> None:
+        """Send answers, undo the ADDs whose client has gone, and take note of what is to be done later."""
         unheard: list[Answer] = []
-        for connection, call, answer in zip(whole, calls, answers, strict=True):
+        for connection, answer in answers:
             if not connection.answer(answer):
                 unheard.append(answer)
             connection.close()
-            command = call.frame.environment.get("CNI_COMMAND", "")
+            command = connection.call.command if connection.call else ""
             if answer.status:
                 log.warning("%s: %s", command, answer.stdout.decode(errors="replace"))
-            elif command == "DEL":
+            elif command in {"DEL", "GC"}:
                 self._doom()
-        if unheard:
+        if any(answer.added for answer in unheard):
             self._node.service.take_back(unheard)
             self._doom()
         self._last_request = time.monotonic()
@@ -174,16 +218,36 @@ class Daemon:
             return 0.0
         if self._doomed:
             return REAP_IDLE
-        return None if self._tended else TEND_IDLE
+        waits = (self._lookout.wait(), None if self._tended else TEND_IDLE)
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _between_requests(self) -> None:
         now = time.monotonic()
         idle = now - self._last_request
         if self._doomed and (idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST):
             self._reap()
+        if self._lookout.wait() == 0.0:
+            self._look()
+        if self._named != self._node.engine.named:
+            self._named = self._node.engine.named
+            self._publish()
         if not self._tended and idle >= TEND_IDLE:
             self._node.store.tend(time.time())
             self._tended = True
+
+    def _look(self) -> None:
+        """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
+        if self._lookout.look():
+            self._doom()
+        for lease in self._node.engine.owed:
+            if lease.link not in self._courses.giving_back:
+                self._courses.begin(lease, self._node.service.give_back(lease))
+
+    def _publish(self) -> None:
+        try:
+            publish(self._paths.aliases, self._node.store.live())
+        except (OSError, PodnetError) as error:
+            log.warning("aliases cannot be published in %s: %s", self._paths.aliases, error)
 
     def _reap(self) -> None:
         self._doomed = 0

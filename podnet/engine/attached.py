@@ -14,7 +14,7 @@ def attached_of(network: Network, facts: NodeFacts, lease: Lease) -> Attached:
     """
     if network.datapath == "none":
         given = tuple(IPConfig(a.address, a.prefixlen, a.gateway) for a in lease.addresses)
-        return Attached((), given, network.routes, network.dns)
+        return Attached((), given, network.routes, lease.terms.dns or network.dns)
     mtu = mtu_of(network, facts)
     host = Interface(lease.link, host_mac(network, lease), "", mtu)
     pod = Interface(lease.attachment.ifname, pod_mac(lease), lease.netns_path, mtu)
@@ -31,7 +31,7 @@ def attached_of(network: Network, facts: NodeFacts, lease: Lease) -> Attached:
         for leased in lease.addresses
     )
     routes = tuple(PodRoute(dst, via) for dst, via in pod_routes(network, lease))
-    return Attached(interfaces, ips, routes, network.dns)
+    return Attached(interfaces, ips, routes, lease.terms.dns or network.dns)
 
 
 def loopback_of(netns: str) -> Attached:

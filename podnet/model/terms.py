@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from podnet.model.network import DNS
+
 IPAddress = IPv4Address | IPv6Address
 Protocol = Literal["tcp", "udp", "sctp"]
 
@@ -82,12 +84,16 @@ class Delegation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """All of it; `mac` "" means the one that follows from the address, `aliases` are names for a resolver."""
+    """All of it.
+
+    `mac` "" means the one that follows from the address; `aliases` are names for a resolver; `dns` None: the network's.
+    """
 
     ports: tuple[PortMapping, ...] = ()
     bandwidth: Bandwidth = Bandwidth()
     mac: str = ""
     aliases: tuple[str, ...] = ()
+    dns: DNS | None = None
     pod: KubernetesPod | None = None
     delegation: Delegation | None = None
 
