@@ -1,4 +1,4 @@
-"""Namespaces to test in: a node's with an uplink, pods' beside it, and the kernel's state as `ip` and `nft` tell it."""
+"""Namespaces to test in: a node's with an uplink, pods' beside it, and their state as `ip`, `tc` and `nft` tell it."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ class NodeNamespace:
         return done.stdout
 
     def state(self) -> dict[str, Any]:
-        """Return the kernel's state of this namespace as `ip` and `nft` tell it."""
+        """Return the kernel's state of this namespace as `ip`, `tc` and `nft` tell it."""
         return state_of(self.name)
 
 
@@ -75,14 +75,15 @@ def make_namespace(name: str, stack: ExitStack) -> None:
 
 
 DRAWN = {"ifindex", "link_index", "link_netnsid", "handle", "root_id", "stats", "stats64", "expires", "link"} | {
-    "tso_max_size"
+    "tso_max_size",
+    "index",
 }
 """What differs between two runs of the same: numbers that are drawn, and what a bridge retains of ports
 that it had."""
 
 
 def state_of(namespace: str) -> dict[str, Any]:
-    """Return what `ip`, `bridge` and `nft` list in `namespace` (a name or a path) and sysctls less what is drawn.
+    """Return what `ip`, `bridge`, `tc` and `nft` list in `namespace` (a name or a path) and sysctls less what is drawn.
 
     Carriers are left out too, and what follows from them: the kernel tells of them later (linkwatch).
     """
@@ -92,6 +93,7 @@ def state_of(namespace: str) -> dict[str, Any]:
         out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
         return _plain(json.loads(out or "[]"))
 
+    qdiscs = sorted(listed("tc -j qdisc"), key=lambda qdisc: (str(qdisc["dev"]), str(qdisc["kind"])))
     state = {
         "links": sorted(listed("ip -j -d link"), key=lambda link: str(link["ifname"])),
         "addresses": sorted(listed("ip -j addr"), key=lambda link: str(link["ifname"])),
@@ -104,6 +106,10 @@ def state_of(namespace: str) -> dict[str, Any]:
             (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e), key=str
         ),
         "ruleset": [o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o],
+        "qdiscs": qdiscs,
+        "filters": [
+            (q["dev"], listed(f"tc -j filter show dev {q['dev']} ingress")) for q in qdiscs if q["kind"] == "ingress"
+        ],
         "sysctls": sysctls(namespace),
     }
     return {what: without_carrier(found) for what, found in state.items()}
@@ -125,7 +131,7 @@ def without_carrier(state: Any) -> Any:
 
 def sysctls(namespace: str) -> str:
     """Return the sysctls that plans speak of, all links."""
-    names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode"
+    names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode route_localnet"
     find = " -o ".join(f"-name {name}" for name in names.split())
     command = f"find /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf '(' {find} ')' -exec grep -H . '{{}}' + | sort"
     argv = ["nsenter", f"--net={path_of(namespace)}", "sh", "-c", command]
