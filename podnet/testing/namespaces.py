@@ -64,7 +64,7 @@ class NodeNamespace:
         return done.stdout
 
     def state(self) -> dict[str, Any]:
-        """Return the kernel's state of this namespace as `ip`, `tc` and `nft` tell it."""
+        """Return the kernel's state of this namespace as `ip` and `nft` tell it."""
         return state_of(self.name)
 
 
@@ -83,17 +83,14 @@ that it had."""
 
 
 def state_of(namespace: str) -> dict[str, Any]:
-    """Return what `ip`, `bridge`, `tc` and `nft` list in `namespace` (a name or a path) and sysctls less what is drawn.
+    """Return what `ip`, `bridge` and `nft` list in `namespace` (a name or a path) and sysctls less what is drawn.
 
     Carriers are left out too, and what follows from them: the kernel tells of them later (linkwatch).
     """
 
     def listed(command: str) -> Any:
-        argv = ["nsenter", f"--net={path_of(namespace)}", *command.split()]
-        out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
-        return _plain(json.loads(out or "[]"))
+        return _listed(namespace, command)
 
-    qdiscs = sorted(listed("tc -j qdisc"), key=lambda qdisc: (str(qdisc["dev"]), str(qdisc["kind"])))
     state = {
         "links": sorted(listed("ip -j -d link"), key=lambda link: str(link["ifname"])),
         "addresses": sorted(listed("ip -j addr"), key=lambda link: str(link["ifname"])),
@@ -106,13 +103,26 @@ def state_of(namespace: str) -> dict[str, Any]:
             (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e), key=str
         ),
         "ruleset": [o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o],
-        "qdiscs": qdiscs,
-        "filters": [
-            (q["dev"], listed(f"tc -j filter show dev {q['dev']} ingress")) for q in qdiscs if q["kind"] == "ingress"
-        ],
         "sysctls": sysctls(namespace),
     }
     return {what: without_carrier(found) for what, found in state.items()}
+
+
+def shaping_of(namespace: str) -> dict[str, Any]:
+    """Return the qdiscs in `namespace` and the filters of what arrives, as `tc` lists them, less what is drawn."""
+    qdiscs = sorted(_listed(namespace, "tc -j qdisc"), key=lambda qdisc: (str(qdisc["dev"]), str(qdisc["kind"])))
+    ingress = [qdisc["dev"] for qdisc in qdiscs if qdisc["kind"] == "ingress"]
+    return {
+        "qdiscs": qdiscs,
+        "filters": {dev: _listed(namespace, f"tc -j filter show dev {dev} ingress") for dev in ingress},
+    }
+
+
+def _listed(namespace: str, command: str) -> Any:
+    """Return what `command` prints as JSON in `namespace`, less what is drawn."""
+    argv = ["nsenter", f"--net={path_of(namespace)}", *command.split()]
+    out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+    return _plain(json.loads(out or "[]"))
 
 
 def path_of(namespace: str) -> str:

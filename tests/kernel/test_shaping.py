@@ -30,7 +30,7 @@ from podnet.plan import (
     state_of,
 )
 from podnet.plan.plan import Verb
-from podnet.testing.namespaces import NodeNamespace, PodNamespace
+from podnet.testing.namespaces import NodeNamespace, PodNamespace, shaping_of
 from podnet.testing.waiting import PATIENCE
 
 pytestmark = pytest.mark.live
@@ -182,11 +182,11 @@ def test_a_redirect_to_no_link_is_refused_before_anything_is_sent(space: NodeNam
 
 def test_a_second_redirect_is_refused_and_changes_nothing(space: NodeNamespace, pod: PodNamespace) -> None:
     """Adding is exclusive, qdisc and filter both: nothing took effect, so that undoing it takes nothing away."""
-    before = space.state()
+    before = space.state(), shaping_of(space.name)
     with space.inside(), pytest.raises(KernelError) as refused:
         space.kernel.apply(asked(REDIRECT), pod)
     assert (refused.value.errno, refused.value.done) == (errno.EEXIST, ())
-    assert space.state() == before
+    assert (space.state(), shaping_of(space.name)) == before
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from podnet import datapath, mesh
 from podnet.model import Network, Node
 from podnet.plan import Link, Object, Plan, Redirect, Step, Tbf, diff, inverse, script
 from podnet.plan.objects import Place
-from podnet.testing.namespaces import NodeNamespace, state_of
+from podnet.testing.namespaces import NodeNamespace, shaping_of, state_of
 from podnet.testing.values import FACTS, ROUTES, a_lease, a_network
 
 pytestmark = pytest.mark.live
@@ -137,7 +137,7 @@ def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int
     with ExitStack() as stack:
         told, sent = (NodeNamespace(f"plan-{uuid4().hex[:8]}", stack) for _ in range(2))
         ours, theirs = sent.pod(f"{sent.name}-p"), told.pod(f"{told.name}-p")
-        seen = [sent.state()]
+        seen = [shaping_of(sent.name)]
         for plan in plans_in_turn:
             with sent.inside():
                 sent.kernel.apply(plan, ours)
@@ -145,5 +145,7 @@ def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int
                     assert diff(sent.kernel.observe(plan, ours), plan) == Plan()
             told.sh(script(plan, theirs.path))
             assert state_of(ours.path) == state_of(theirs.path)
-            assert sent.state() == told.state() != seen[-1]
-            seen.append(sent.state())
+            assert shaping_of(ours.path) == shaping_of(theirs.path)
+            assert sent.state() == told.state()
+            assert shaping_of(sent.name) == shaping_of(told.name) != seen[-1]
+            seen.append(shaping_of(sent.name))
