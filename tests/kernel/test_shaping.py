@@ -229,3 +229,25 @@ def test_both_directions_are_held_to_their_rate(space: NodeNamespace, pod: PodNa
     to_pod, from_pod = (throughput(space, pod, "10.88.0.2", *reverse) for reverse in ((), ("--reverse",)))
     assert 15 < to_pod < 22
     assert 15 < from_pod < 22
+
+
+def test_an_ifb_that_was_deleted_is_looked_up_again(space: NodeNamespace) -> None:
+    """One made by hand under a deleted one's name is the one that a redirect leads to."""
+    with space.inside():
+        for take_away in (space.kernel.apply, space.kernel.dismantle):
+            space.kernel.apply(asked(IFB))
+            take_away(asked(IFB, verb="delete"))
+            space.sh("ip link add ifb-a type ifb")
+            space.kernel.apply(asked(Redirect(at="node", dev="up0", to="ifb-a"), verb="set"))
+            assert '"to_dev":"ifb-a"' in space.sh("tc -j filter show dev up0 ingress")
+            space.sh("ip link del ifb-a")
+
+
+def test_an_ifbs_mac_is_given_at_birth_alone(space: NodeNamespace) -> None:
+    """Born with it the ifb has it; setting another is refused by the kernel with EOPNOTSUPP."""
+    ifb = Link(at="node", name="ifb-a", kind="ifb", mac="02:00:00:00:00:77")
+    with space.inside():
+        space.kernel.apply(asked(ifb))
+        assert diff(space.kernel.observe(asked(ifb)), asked(ifb)) == Plan()
+        with pytest.raises(KernelError, match="Operation not supported"):
+            space.kernel.apply(asked(Link(at="node", name="ifb-a", mac="02:00:00:00:00:78"), verb="set"))
