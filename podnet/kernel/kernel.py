@@ -6,7 +6,7 @@ namespaces and writes the files below /proc/sys that no netlink attribute reache
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from podnet.errors import KernelError, PodnetError
@@ -62,6 +62,7 @@ class Kernel:
         self._carrier.carry(courses)
         if any(course.error for course in courses):
             self._indexes.forget()
+        self._forget_deleted(course.plan for course in courses)
         self._settle([course.plan for course in courses if course.namespace is not None and course.error is None])
         return [course.error for course in courses]
 
@@ -98,6 +99,7 @@ class Kernel:
             elif batch.channel == "route" and batch.requests:
                 failures = self._route.transact(batch.requests).failures
                 refused += [(present.steps[batch.steps[f.index]], f) for f in failures]
+        self._forget_deleted((present,))
         for step, refusal in refused:
             if refusal.errno not in TOLERATED:
                 raise KernelError(headline(step), refusal.errno, refusal.extack, HINTS.get(refusal.errno, ""))
@@ -148,6 +150,12 @@ class Kernel:
     def forget_ports(self, ports: Sequence[PortMapping]) -> None:
         """Delete the conntrack entries of datagrams to host `ports`; none is no error."""
         forget_ports(self._netfilter, ports)
+
+    def _forget_deleted(self, plans: Iterable[Plan]) -> None:
+        """Forget the indexes of links that `plans` deleted: a redirect to one is refused before anything is sent."""
+        names = [s.object.name for p in plans for s in p.steps if s.verb == "delete" and isinstance(s.object, Link)]
+        if names:
+            self._indexes.forget(*names)
 
     def _known(self, step: Step) -> bool:
         """Tell whether the link that a node's step speaks of is there, where it speaks of one."""

@@ -113,8 +113,8 @@ def redirect(qdisc: Qdisc, filters: Iterable[Filter], names: Names, targets: Nam
     """
     if qdisc.kind != "ingress" or qdisc.ifindex not in names:
         return None
-    # u32 lists its priority, which has no options, and its hash table before what is in that.
-    found = [m for m in filters if m.options is not None and (not isinstance(m.options, U32) or m.options.sel)]
+    # u32 lists itself, without options, and its hash table before what is in it.
+    found = [m for m in filters if m.kind != "u32" or (isinstance(m.options, U32) and m.options.sel)]
     to = _redirected_to(found[0]) if len(found) == 1 else 0
     return Redirect(at=at, dev=names[qdisc.ifindex], to=targets.get(to, ""))
 

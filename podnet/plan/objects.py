@@ -35,7 +35,7 @@ class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `kind` is ``bridge``, ``veth``, ``ifb`` or empty for a link that podnet did not make (`lo`).  A veth's host end
     names its `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel
-    has them.
+    has them.  An ifb's MAC is given at birth or never: the kernel refuses to set it later (EOPNOTSUPP).
     `queues` is the count of transmit and of receive queues it is born with, 0 the kernel's choice, one per CPU:
     each costs memory and files below /sys, and a veth without XDP gains nothing from them.
     `ipv6_autoconf` False means addrgenmode none: the link makes itself no link-local address, so no duplicate address

@@ -8,6 +8,7 @@ It behaves as Linux does in what decides whether the engine is right:
   down; its neighbours when its MAC is set, be it the one it has; a bridge's ports lose their master with it;
 - qdiscs end with their link; a token bucket filter takes the place of the one that is there; a redirect to a link that
   is gone stays and leads nowhere;
+- an ifb's MAC is not set after its birth;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
@@ -380,11 +381,14 @@ class FakeKernel:
         return space.carry(step, sending.pod, peer)
 
     def _is_in_part(self, thing: Object, number: int, sending: Sending) -> bool:
-        """Tell whether a redirect's qdisc was made though its filter was refused."""
+        """Tell whether a step's other message was carried out: a redirect's qdisc, or an ifb up without its MAC."""
         space = self.node if place_of(thing) == "node" else sending.pod
+        if isinstance(thing, Link):
+            return number == errno.EOPNOTSUPP and thing.kind == "ifb" and thing.up
         return (
             isinstance(thing, Redirect)
             and number == errno.ENODEV
+            and (thing.at, thing.dev) not in sending.void
             and space is not None
             and space.objects.get(thing.key) == replace(thing, to="")
         )

@@ -1,4 +1,4 @@
-"""Namespaces to test in: a node's with an uplink, pods' beside it, and the kernel's state as `ip` and `nft` tell it."""
+"""Namespaces to test in: a node's with an uplink, pods' beside it, and their state as `ip`, `tc` and `nft` tell it."""
 
 import json
 import subprocess
@@ -68,7 +68,8 @@ def make_namespace(name: str, stack: ExitStack) -> None:
 
 
 DRAWN = {"ifindex", "link_index", "link_netnsid", "handle", "root_id", "stats", "stats64", "expires", "link"} | {
-    "tso_max_size"
+    "tso_max_size",
+    "index",
 }
 """What differs between two runs of the same: numbers that are drawn, and what a bridge retains of ports
 that it had."""
@@ -81,9 +82,7 @@ def state_of(namespace: str) -> dict[str, Any]:
     """
 
     def listed(command: str) -> Any:
-        argv = ["nsenter", f"--net={path_of(namespace)}", *command.split()]
-        out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
-        return _plain(json.loads(out or "[]"))
+        return _listed(namespace, command)
 
     state = {
         "links": sorted(listed("ip -j -d link"), key=lambda link: str(link["ifname"])),
@@ -102,6 +101,23 @@ def state_of(namespace: str) -> dict[str, Any]:
     return {what: without_carrier(found) for what, found in state.items()}
 
 
+def shaping_of(namespace: str) -> dict[str, Any]:
+    """Return the qdiscs in `namespace` and the filters of what arrives, as `tc` lists them, less what is drawn."""
+    qdiscs = sorted(_listed(namespace, "tc -j qdisc"), key=lambda qdisc: (str(qdisc["dev"]), str(qdisc["kind"])))
+    ingress = [qdisc["dev"] for qdisc in qdiscs if qdisc["kind"] == "ingress"]
+    return {
+        "qdiscs": qdiscs,
+        "filters": {dev: _listed(namespace, f"tc -j filter show dev {dev} ingress") for dev in ingress},
+    }
+
+
+def _listed(namespace: str, command: str) -> Any:
+    """Return what `command` prints as JSON in `namespace`, less what is drawn."""
+    argv = ["nsenter", f"--net={path_of(namespace)}", *command.split()]
+    out = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+    return _plain(json.loads(out or "[]"))
+
+
 def path_of(namespace: str) -> str:
     """Return the path of a namespace that is given as a path, or as a name of ip-netns(8)."""
     return namespace if "/" in namespace else f"/run/netns/{namespace}"
@@ -118,7 +134,7 @@ def without_carrier(state: Any) -> Any:
 
 def sysctls(namespace: str) -> str:
     """Return the sysctls that plans speak of, all links."""
-    names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode"
+    names = "forwarding accept_ra disable_ipv6 send_redirects addr_gen_mode route_localnet"
     find = " -o ".join(f"-name {name}" for name in names.split())
     command = f"find /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf '(' {find} ')' -exec grep -H . '{{}}' + | sort"
     argv = ["nsenter", f"--net={path_of(namespace)}", "sh", "-c", command]

@@ -143,6 +143,9 @@ class Space:
                 return errno.EOPNOTSUPP
             self.remove_link(link.name)
             return 0
+        if link.mac and found.kind == "ifb":
+            self.put(replace(found, up=found.up or link.up))  # up is a message of its own
+            return errno.EOPNOTSUPP
         changed = replace(
             found,
             mac=link.mac or found.mac,
@@ -285,7 +288,8 @@ def observed(space: Space, wanted: list[Object]) -> Iterator[Object]:
         elif (isinstance(thing, kinds) and _device(thing) in names) or (
             bare_routes and isinstance(thing, Route) and thing.type == "unreachable"
         ):
-            yield thing
+            # The kernel tells where a redirect leads by a number, to which only links that are spoken of have a name.
+            yield replace(thing, to="") if isinstance(thing, Redirect) and thing.to not in names else thing
     yield from (space.read(thing) for thing in wanted if isinstance(thing, Sysctl))
     tables = [thing for thing in wanted if isinstance(thing, Table)]
     if tables:

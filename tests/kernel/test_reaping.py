@@ -42,6 +42,26 @@ def test_only_doomed_links_of_podnet_are_ended(space: NodeNamespace) -> None:
         assert space.kernel.reap() == ((), ())
 
 
+def test_an_ifb_is_reaped_with_the_link_that_leads_to_it(space: NodeNamespace) -> None:
+    """Podnet's ifb in the doomed group ends with the others, a stranger's is moved out."""
+    space.sh(
+        doom("one", "podnet:red:eth0")
+        + "".join(
+            f"ip link add {name} type ifb; ip link set {name} group {GROUP_DOOMED}; ip link set {name} alias {alias};"
+            for name, alias in (("ifb-one", "podnet:red:eth0"), ("ifb-alien", "somebody"))
+        )
+        + "tc qdisc add dev ifb-one root tbf rate 1mbit burst 2000b limit 2000b; tc qdisc add dev one ingress;"
+        + "tc filter add dev one ingress protocol all u32 match u32 0 0 action mirred egress redirect dev ifb-one"
+    )
+    with space.inside():
+        reaped = space.kernel.reap()
+        assert set(reaped.links) == {"one", "ifb-one"}
+        assert reaped.strangers == ("ifb-alien",)
+        left = space.sh("ip -o link; tc qdisc")
+        assert "ifb-one" not in left
+        assert "ifb-alien" in left
+
+
 def test_a_group_ends_in_one_go(space: NodeNamespace) -> None:
     """The kernel tells of the end of 30 links, peers too, in a row: nothing else happens between them."""
     space.sh("".join(doom(f"veth{number}", f"podnet:pod{number}:eth0") for number in range(30)))

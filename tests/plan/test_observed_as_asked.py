@@ -171,7 +171,8 @@ def test_a_token_bucket_is_observed_as_it_was_asked_for(thing: Tbf) -> None:
 def test_a_redirect_is_observed_as_it_was_asked_for(thing: Redirect, verb: Verb, extra: bool) -> None:
     """Decode of the qdisc and the filter, with what u32 lists before it, is the same redirect."""
     qdisc, *_, redirection = said(thing, verb)
-    table = [Filter(ifindex=qdisc.ifindex, info=redirection.info, kind="u32", options=U32())] if extra else []
+    like = Filter(ifindex=qdisc.ifindex, info=redirection.info, kind="u32")
+    table = [like, msgspec.structs.replace(like, options=U32())] if extra else []
     assert decode.redirect(qdisc, [*table, redirection], NAMES, NAMES, thing.at) == thing
 
 
@@ -189,10 +190,9 @@ def test_an_ingress_qdisc_that_redirects_otherwise_leads_nowhere() -> None:
         [],
         [right, right],
         [msgspec.structs.replace(right, info=filter_info(7))],
-        *(
-            [msgspec.structs.replace(right, options=o)]
-            for o in (some, mirror, dropping, lost, U32(sel=Selector()), b"")
-        ),
+        *([msgspec.structs.replace(right, options=o)] for o in (some, mirror, dropping, lost, U32(sel=Selector()))),
+        [right, Filter(ifindex=7, info=filter_info(2), kind="bpf", options=b"")],
+        [Filter(ifindex=7, info=filter_info(1), kind="bpf", options=b"")],
     ]
     for filters in others:
         found = decode.redirect(qdisc, filters, NAMES, NAMES, "node")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from podnet import datapath, mesh
 from podnet.model import Network, Node
-from podnet.plan import Plan, diff, inverse, script
-from podnet.testing.namespaces import NodeNamespace, state_of
+from podnet.plan import Link, Object, Plan, Redirect, Step, Tbf, diff, inverse, script
+from podnet.plan.objects import Place
+from podnet.testing.namespaces import NodeNamespace, shaping_of, state_of
 from podnet.testing.values import FACTS, ROUTES, a_lease, a_network
 
 pytestmark = pytest.mark.live
@@ -97,3 +98,54 @@ def test_routes_to_other_nodes_are_the_same_in_text_and_bytes(stack: ExitStack, 
     told.sh(script(plan))
     assert sent.state() == told.state()
     assert len(plan.steps) == 2
+
+
+MAC = "02:00:00:00:00:%02x"
+PAIR = (
+    Link(at="node", name="veth-a", kind="veth", peer="eth0", mac=MAC % 1, queues=1, route_localnet=True),
+    Link(at="pod", name="eth0", kind="veth", mac=MAC % 2, queues=1, ipv6_autoconf=False, route_localnet=True),
+)
+
+
+def shaped(at: Place, dev: str, ifb: str, tbf: tuple[int, int, int]) -> list[Object]:
+    """Return an ifb, what shapes both directions of `dev` with it, by a rate, a burst and a limit."""
+    rate, burst, limit = tbf
+    return [
+        Link(at=at, name=ifb, kind="ifb", mac=MAC % 3, mtu=1400, queues=1, group=7, alias=f"of {dev}"),
+        Tbf(at=at, dev=dev, rate=rate, burst=burst, limit=limit),
+        Tbf(at=at, dev=ifb, rate=rate, burst=burst, limit=limit),
+        Redirect(at=at, dev=dev, to=ifb),
+    ]
+
+
+@given(rate=st.integers(10**5, 10**10), burst=st.integers(2000, 10**6), limit=st.integers(1, 2**31))
+@settings(max_examples=5, deadline=None)
+def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int) -> None:
+    """Made at both places, set to another rate and another ifb, and taken away: `tc` and `ip` tell the same of both."""
+    made = [*PAIR, *shaped("pod", "eth0", "ifb0", (rate, burst, limit))]
+    made += shaped("node", "veth-a", "ifb-a", (rate, burst, limit))
+    made += [Link(at="node", name="ifb-b", kind="ifb", mac=MAC % 4)]
+    others: list[Object] = [
+        Tbf(at="node", dev="veth-a", rate=rate + 1, burst=burst, limit=limit),
+        Redirect(at="node", dev="veth-a", to="ifb-b"),
+        Redirect(at="node", dev="ifb-b", to="ifb-a"),
+        Tbf(at="pod", dev="eth0", rate=rate + 1, burst=burst, limit=limit),
+    ]
+    plans_in_turn = [Plan(tuple(Step(thing, "made") for thing in made))]
+    plans_in_turn.append(Plan(tuple(Step(thing, "changed", "set") for thing in others)))
+    plans_in_turn.append(Plan(tuple(Step(thing, "gone", "delete") for thing in others)))
+    with ExitStack() as stack:
+        told, sent = (NodeNamespace(f"plan-{uuid4().hex[:8]}", stack) for _ in range(2))
+        ours, theirs = sent.pod(f"{sent.name}-p"), told.pod(f"{told.name}-p")
+        seen = [shaping_of(sent.name)]
+        for plan in plans_in_turn:
+            with sent.inside():
+                sent.kernel.apply(plan, ours)
+                if plan is not plans_in_turn[-1]:
+                    assert diff(sent.kernel.observe(plan, ours), plan) == Plan()
+            told.sh(script(plan, theirs.path))
+            assert state_of(ours.path) == state_of(theirs.path)
+            assert shaping_of(ours.path) == shaping_of(theirs.path)
+            assert sent.state() == told.state()
+            assert shaping_of(sent.name) == shaping_of(told.name) != seen[-1]
+            seen.append(shaping_of(sent.name))
