@@ -10,13 +10,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import structs
 
 from podnet.errors import StateError
 from podnet.model import (
     DNS,
     PLAIN,
     Attachment,
+    Bandwidth,
+    Delegation,
+    KubernetesPod,
     Lease,
     NamespaceId,
     Network,
@@ -26,6 +28,7 @@ from podnet.model import (
     Range,
     Terms,
 )
+from podnet.model.terms import Protocol
 
 IPAddress = IPv4Address | IPv6Address
 V4 = 4
@@ -97,18 +100,28 @@ def decode_terms(document: bytes) -> Terms:
         return PLAIN
     try:
         fields: dict[str, Any] = msgspec.json.decode(document)
-        ports = tuple(
-            PortMapping(
-                port["protocol"],
-                port["host_port"],
-                port["container_port"],
-                None if port["host_ip"] is None else ip_address(port["host_ip"]),
-            )
-            for port in fields.pop("ports")
+        return Terms(
+            ports=tuple(map(_port, fields["ports"])),
+            bandwidth=msgspec.convert(fields["bandwidth"], Bandwidth),
+            mac=msgspec.convert(fields["mac"], str),
+            aliases=msgspec.convert(fields["aliases"], tuple[str, ...]),
+            dns=msgspec.convert(fields["dns"], DNS | None),
+            pod=msgspec.convert(fields["pod"], KubernetesPod | None),
+            delegation=msgspec.convert(fields["delegation"], Delegation | None),
         )
-        return structs.replace(msgspec.convert(fields, Terms), ports=ports)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StateError(f"the terms of a lease are damaged: {error}", repr(document)) from error
+
+
+def _port(fields: dict[str, Any]) -> PortMapping:
+    """Return a PortMapping of its document."""
+    host_ip = fields["host_ip"]
+    return PortMapping(
+        msgspec.convert(fields["protocol"], Protocol),
+        msgspec.convert(fields["host_port"], int),
+        msgspec.convert(fields["container_port"], int),
+        None if host_ip is None else ip_address(host_ip),
+    )
 
 
 def signed(number: int | None) -> int | None:
