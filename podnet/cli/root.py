@@ -7,8 +7,6 @@ from podnet.cli.group import Command, RootGroup
 
 COMMANDS = {
     "lab": Command("podnet.cli.lab", "A whole pod network on this machine, to try and to test."),
-    "install": Command("podnet.cli.install:install", "The plugin and its service onto this machine."),
-    "uninstall": Command("podnet.cli.install:uninstall", "All of podnet off this machine again."),
     "node": Command("podnet.cli.node", "The daemon of a node."),
     "add": Command("podnet.cli.attach:add", "Attach a container's network namespace."),
     "del": Command("podnet.cli.attach:delete", "Detach a container's network namespace."),
@@ -16,6 +14,8 @@ COMMANDS = {
     "who": Command("podnet.cli.who", "Who holds or held an address."),
     "script": Command("podnet.cli.script", "A net-script.sh that does by ip and nft what podnet would do here."),
     "inspect": Command("podnet.cli.inspect", "This machine's CNI set-up, read and judged."),
+    "install": Command("podnet.cli.install:install", "The plugin and its service onto this machine."),
+    "uninstall": Command("podnet.cli.install:uninstall", "All of podnet off this machine again."),
     "version": Command("podnet.cli.version", "The version of podnet and of the CNI specification."),
 }
 

@@ -167,10 +167,10 @@ class Node:
         new.write_text(content)
         new.rename(new.with_suffix(""))
 
-    def launch(self) -> Daemon:
-        """Start a daemon without waiting for anything."""
+    def launch(self, *before: str) -> Daemon:
+        """Start a daemon without waiting for anything, by way of the command `before` if one is given."""
         process = subprocess.Popen(
-            self.enter(sys.executable, "-c", DAEMON), stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+            self.enter(*before, sys.executable, "-c", DAEMON), stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
         )
         daemon = Daemon(process)
         self._stack.callback(daemon.end, signal.SIGKILL)

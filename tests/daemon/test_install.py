@@ -6,12 +6,21 @@ import subprocess
 import threading
 from pathlib import Path
 
+import inotify_simple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet import shim
-from podnet.daemon.install import install_conflist, install_shim, settle
+from podnet.daemon.install import (
+    before,
+    install_conflist,
+    install_loopback,
+    install_shim,
+    is_shim,
+    remove_file,
+    settle,
+)
 from podnet.errors import InvalidConfiguration, IOFailure
 
 MARKER = b"PODNET-SETTINGS\0"
@@ -188,3 +197,91 @@ def test_the_built_program_is_not_touched(tmp_path: Path) -> None:
     install_shim(str(tmp_path), "/elsewhere/socket", "/usr/bin/python3", "/elsewhere/spool")
     assert Path(shim.path()).read_bytes() == before
     assert settings_of((tmp_path / "podnet").read_bytes())[1].rstrip(b"\0") == b"/usr/bin/python3"
+
+
+def test_no_event_of_the_folder_shows_half_a_list(tmp_path: Path) -> None:
+    """Whoever watches the folder and reads at each event, as runtimes do, finds no list or a whole one."""
+    content, flags = "x" * 200_000, inotify_simple.flags
+    with inotify_simple.INotify() as watch:
+        watch.add_watch(tmp_path, flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO | flags.ATTRIB)
+        thread = threading.Thread(target=install_conflist, args=(str(tmp_path), "10-podnet.conflist", content))
+        thread.start()
+        events: list[tuple[str, int]] = []
+        while all(name != "10-podnet.conflist" for name, _ in events):
+            for event in watch.read(timeout=30_000):
+                lists = [path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path.suffix == ".conflist"]
+                assert lists in ([], [content])
+                events.append((event.name, event.mask))
+        thread.join(timeout=30)
+    assert [mask for name, mask in events if name == "10-podnet.conflist"] == [flags.MOVED_TO]
+
+
+def test_loopback_is_installed_where_there_is_none(tmp_path: Path) -> None:
+    """It is the shim under another name, and replaced when the shim is another one."""
+    assert install_loopback(str(tmp_path), spool="/one")
+    install_shim(str(tmp_path), spool="/one")
+    assert (tmp_path / "loopback").read_bytes() == (tmp_path / "podnet").read_bytes()
+    assert install_loopback(str(tmp_path), spool="/one") is False
+    assert install_loopback(str(tmp_path), spool="/two")
+    assert settings_of((tmp_path / "loopback").read_bytes())[2].rstrip(b"\0") == b"/two"
+    assert {path.name for path in tmp_path.iterdir()} == {"loopback", "podnet"}
+
+
+@pytest.mark.parametrize("kind", ["program", "link to the shim", "dangling link", "folder"])
+def test_a_strangers_loopback_is_left_alone(kind: str, tmp_path: Path) -> None:
+    """Whatever has the name and is not a file of podnet's stays what it is."""
+    install_shim(str(tmp_path))
+    path = tmp_path / "loopback"
+    if kind == "program":
+        path.write_bytes(b"\x7fELF" + bytes(1 << 21) + MARKER)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("podnet" if kind == "link to the shim" else "nowhere")
+    status = path.lstat()
+    assert install_loopback(str(tmp_path)) is None
+    assert path.lstat() == status
+    assert not is_shim(str(path))
+
+
+def test_a_loopback_that_comes_meanwhile_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the installation somebody else's may appear: it is not replaced, and nothing is left."""
+    link = os.link
+
+    def late(source: str, target: str) -> None:
+        Path(target).write_text("theirs", encoding="utf-8")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    assert install_loopback(str(tmp_path)) is None
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("loopback", "theirs")]
+
+
+def test_removal_takes_what_a_killed_installation_left(tmp_path: Path) -> None:
+    """The file goes, and halves of its own name; whatever else is there stays.  A second time there is none."""
+    install_shim(str(tmp_path))
+    for name in (".podnet.17.tmp", ".podnet.x.tmp", ".other.17.tmp", "podnet2"):
+        (tmp_path / name).touch()
+    assert remove_file(str(tmp_path), "podnet")
+    assert {path.name for path in tmp_path.iterdir()} == {".podnet.x.tmp", ".other.17.tmp", "podnet2"}
+    assert not remove_file(str(tmp_path), "podnet")
+    assert not remove_file(str(tmp_path / "nowhere"), "podnet")
+    (tmp_path / "podnet").mkdir()
+    with pytest.raises(IOFailure, match=r"podnet cannot be removed"):
+        remove_file(str(tmp_path), "podnet")
+
+
+def test_what_sorts_before(tmp_path: Path) -> None:
+    """Configurations that come before ours in the order of bytes are told; other files and later ones are not."""
+    for name in (
+        "05-a.conf",
+        "10-Podnet.json",
+        "10-podnet.conflist",
+        "20-b.conf",
+        "00-readme",
+        ".05.conflist",
+        "é.conf",
+    ):
+        (tmp_path / name).touch()
+    assert before(str(tmp_path), "10-podnet.conflist") == [".05.conflist", "05-a.conf", "10-Podnet.json"]
+    assert before(str(tmp_path / "nowhere"), "10-podnet.conflist") == []

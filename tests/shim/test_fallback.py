@@ -262,3 +262,20 @@ def test_a_person_at_a_terminal_is_told_what_this_is(install: Callable[..., Path
     assert done.returncode == 0
     assert done.stdout.count(b"\n") == 1
     assert b"CNI plugin" in done.stdout
+
+
+@pytest.mark.parametrize("interpreter", ["", "/nonexistent/python3"])
+def test_the_file_name_means_nothing(folder: Path, install: Callable[..., Path], interpreter: str) -> None:
+    """Installed as `loopback` the shim does what it does as `podnet`: DEL is kept, ADD is told to come again."""
+    program = install(interpreter=interpreter).rename(folder / "loopback")
+    stdin = b'{"cniVersion":"1.0.0","name":"cni-loopback","type":"loopback"}'
+    outcomes = {}
+    for command in ("VERSION", "ADD", "DEL"):
+        done = subprocess.run(
+            [program], input=stdin, env={"CNI_COMMAND": command}, capture_output=True, timeout=30, check=False
+        )
+        outcomes[command] = done
+    assert "1.1.0" in json.loads(outcomes["VERSION"].stdout)["supportedVersions"]
+    assert json.loads(outcomes["ADD"].stdout)["code"] == 11
+    assert (outcomes["DEL"].returncode, outcomes["DEL"].stdout) == (0, b"")
+    assert len(list((folder / "spool").iterdir())) == 1
