@@ -77,7 +77,8 @@ PrivateDevices=yes
 # Mounts go from the machine to the daemon and never back (propagation is slave): namespaces that are made later are
 # seen, and none is kept by the daemon. Pods' come as descriptors from the shim in any case.
 ProtectSystem=strict
-ReadWritePaths={folders}
+# /var/lib/cni: where host-local keeps its addresses, for configurations that have it give them.
+ReadWritePaths={folders} -/var/lib/cni
 ProtectHome={protect_home}
 PrivateTmp={private_tmp}
 

@@ -5,7 +5,7 @@ podnet's is dumped once.
 """
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from podnet.errors import KernelError
@@ -20,6 +20,7 @@ from podnet.netlink.rtnl.tc import CLSACT_INGRESS
 from podnet.nft import Element, Table, dump
 from podnet.nft.element import message_elements
 from podnet.nft.message import ChainMessage, ElementsMessage, RuleMessage, SetMessage
+from podnet.nft.set import ANONYMOUS, CONSTANT, INTERVAL
 from podnet.plan import (
     GROUP_PODS,
     PROTOCOL,
@@ -137,10 +138,11 @@ class Observer:
     # nftables
 
     def _netfilter_objects(self, wanted: Sequence[Object]) -> list[Object]:
-        """Return elements one by one where that is all that is asked; whole tables otherwise."""
+        """Return elements one by one where that is all that is asked; else tables, less sets of pods that are not."""
         tables = [thing for thing in wanted if isinstance(thing, Table)]
         if tables:
-            return [found for table in tables for found in self._table(table)]
+            asked = {thing.set.name for thing in wanted if isinstance(thing, Element)}
+            return [found for table in tables for found in self._table(table, asked)]
         return [found for thing in wanted if isinstance(thing, Element) and (found := self._element(thing))]
 
     def _element(self, element: Element) -> Element | None:
@@ -153,13 +155,22 @@ class Observer:
         replies = (ElementsMessage.decode(e.payload) for e in transaction.replies)
         return next(iter(message_elements(element.set, replies)), None)
 
-    def _table(self, table: Table) -> list[Object]:
-        """Return `table` with all that is in it, empty if there is none."""
+    def _table(self, table: Table, asked: Collection[str] | None = None) -> list[Object]:
+        """Return `table` with all that is in it, empty if there is none.
+
+        Where it is said which sets' elements are `asked` for, those alone are listed, and what belongs to rules or
+        networks: intervals and anonymous sets.  The others hold some elements for each pod.
+        """
         assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's
         if self._netfilter.transact([dump.get_table(table)]).failures:
             return []
         sets = self._listed(dump.list_sets(table), SetMessage)
-        names = [s.name or "" for s in sets if s.table == table.name]
+        names = [
+            s.name or ""
+            for s in sets
+            if s.table == table.name
+            and (asked is None or s.name in asked or (s.flags or 0) & (INTERVAL | ANONYMOUS | CONSTANT))
+        ]
         content = dump.content(
             table,
             self._listed(dump.list_chains(table), ChainMessage),

@@ -24,7 +24,7 @@ def test_it_runs_the_command() -> None:
     found = lines()
     assert f"ExecStart={' '.join(COMMAND)}" in found
     assert "1.2.3" in found[0]
-    assert "ReadWritePaths=/etc/cni/net.d /opt/cni/bin" in found
+    assert "ReadWritePaths=/etc/cni/net.d /opt/cni/bin -/var/lib/cni" in found
     assert "ProtectHome=yes" in found
     assert "PrivateTmp=yes" in found
 
