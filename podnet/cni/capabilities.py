@@ -35,8 +35,8 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ALIAS = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
 
 
-def terms_of(runtime: RuntimeEntry | None, mac: str | None = None) -> Terms:
-    """Return what `runtime` asks for; `mac` is what ``args.cni`` says, which counts where `runtime` names none.
+def terms_of(runtime: RuntimeEntry | None, network: str, mac: str | None = None) -> Terms:
+    """Return what `runtime` asks of `network`; `mac` is what ``args.cni`` says, which counts where `runtime` has none.
 
     Raise InvalidConfiguration naming the entry.
     """
@@ -47,7 +47,7 @@ def terms_of(runtime: RuntimeEntry | None, mac: str | None = None) -> Terms:
         ports=_ports(runtime.port_mappings or []),
         bandwidth=_bandwidth(runtime.bandwidth) if runtime.bandwidth else PLAIN.bandwidth,
         mac=mac_of(own, "runtimeConfig.mac") if own else mac_of(mac, "args.cni.mac") if mac else "",
-        aliases=_aliases(runtime.aliases or []),
+        aliases=_aliases(runtime.aliases or [], network),
         dns=dns_of(runtime.dns.servers, None, runtime.dns.searches, runtime.dns.options) if runtime.dns else None,
     )
     return PLAIN if terms == PLAIN else terms
@@ -135,7 +135,8 @@ def _rate(rate: int | None, burst: int | None, way: str) -> Rate | None:
     return Rate(bytes_per_second, min(max(asked, BURST_LEAST), earned))
 
 
-def _aliases(names: list[str]) -> tuple[str, ...]:
+def _aliases(told: list[str] | dict[str, list[str]], network: str) -> tuple[str, ...]:
+    names = told.get(network, []) if isinstance(told, dict) else told
     for index, name in enumerate(limited(names, "runtimeConfig.aliases")):
         if not _ALIAS.fullmatch(name):
             raise InvalidConfiguration(

@@ -31,9 +31,9 @@ from podnet.cni.decoding import (
     decode_as,
     decode_runtime,
     part_of,
-    runtime_config,
     stated_part,
     stated_version,
+    with_runtime_config,
 )
 from podnet.cni.document import (
     Document,
@@ -89,7 +89,7 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
     Raise IncompatibleVersion, DecodingFailure, UnsupportedField or InvalidConfiguration.  Runtimes send the same bytes
     for every pod but for ``runtimeConfig``, so what was parsed last is remembered without that.
     """
-    part = runtime_config(stdin)
+    stdin, part = with_runtime_config(stdin)
     static = stdin.replace(part, b"", 1) if part else stdin
     known = _recent.get(static)
     if known is not None and known[0] is defaults:
@@ -125,7 +125,7 @@ def _remember(static: bytes, defaults: Network, document: Document, configuratio
 
 def _for_pod(static: Configuration, runtime: RuntimeEntry) -> Configuration:
     """Return a remembered configuration with what `runtime` asks for one pod."""
-    terms = terms_of(runtime, static.terms.mac)
+    terms = terms_of(runtime, static.network.name, static.terms.mac)
     if not runtime.ips:
         return static if terms is PLAIN is static.terms else msgspec.structs.replace(static, terms=terms)
     asked = _requested(limited(runtime.ips, "runtimeConfig.ips"))
@@ -217,7 +217,7 @@ def _configuration(document: Document, defaults: Network, network: Network | Non
         prev_result=b"" if previous == b"null" else previous,
         role=role,
         delegate=delegate,
-        terms=terms_of(document.runtime_config, asked.mac if asked else None),
+        terms=terms_of(document.runtime_config, name, asked.mac if asked else None),
     )
 
 

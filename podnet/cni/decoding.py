@@ -10,13 +10,16 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from podnet.cni.document import (
+    BandwidthEntry,
     DNSEntry,
     Document,
     IpamEntry,
     Kind,
+    PortEntry,
     RangeEntry,
     RouteEntry,
     RuntimeConfig,
+    RuntimeDNS,
     RuntimeEntry,
     Version,
 )
@@ -69,12 +72,34 @@ def stated_version(stdin: bytes) -> str | None:
         return None
 
 
-def runtime_config(stdin: bytes) -> bytes:
-    """Return the bytes of ``runtimeConfig`` as they stand in `stdin`; none where there is none, or no JSON."""
+def with_runtime_config(stdin: bytes) -> tuple[bytes, bytes]:
+    """Return `stdin` and the bytes of ``runtimeConfig`` in it; none where there is none, or no JSON.
+
+    Runtimes in Go hand on what has no JSON names by the names of its fields, ``HostPort``, and plugins in Go read such
+    keys as they read ``hostPort``.  Here both texts have the names of the conventions.
+    """
     try:
-        return bytes(_RUNTIME_CONFIG.decode(stdin).runtime_config)
+        part = bytes(_RUNTIME_CONFIG.decode(stdin).runtime_config)
     except _FAILURES:
-        return b""
+        return stdin, b""
+    if not _CAPITAL_KEY.search(part):
+        return stdin, part
+    renamed = msgspec.json.encode(_renamed(_plain(part)))
+    return stdin.replace(part, renamed, 1), renamed
+
+
+_CAPITAL_KEY = re.compile(rb'"[A-Z]\w*"\s*:')
+_CONVENTIONAL = {
+    field.encode_name.lower(): field.encode_name
+    for kind in (PortEntry, BandwidthEntry, RuntimeDNS, RangeEntry)
+    for field in msgspec.structs.fields(kind)
+}
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_CONVENTIONAL.get(key.lower(), key): _renamed(each) for key, each in value.items()}
+    return [_renamed(each) for each in value] if isinstance(value, list) else value
 
 
 def decode_runtime(part: bytes) -> RuntimeEntry | None:

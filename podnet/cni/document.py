@@ -73,7 +73,10 @@ class BandwidthEntry(msgspec.Struct, gc=False, rename="camel"):
 
 
 class RuntimeEntry(msgspec.Struct, gc=False, rename="camel"):
-    """What podnet acts on in ``runtimeConfig``; other capabilities pass by."""
+    """What podnet acts on in ``runtimeConfig``; other capabilities pass by.
+
+    `aliases` are a list (CONVENTIONS.md), or lists by the network's name, as podman sends them.
+    """
 
     ips: list[str] | None = None
     ip_ranges: list[list[RangeEntry]] | None = None
@@ -81,7 +84,7 @@ class RuntimeEntry(msgspec.Struct, gc=False, rename="camel"):
     port_mappings: list[PortEntry] | None = None
     bandwidth: BandwidthEntry | None = None
     mac: str | None = None
-    aliases: list[str] | None = None
+    aliases: list[str] | dict[str, list[str]] | None = None
 
 
 class CNIArgs(msgspec.Struct, gc=False):

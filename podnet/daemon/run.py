@@ -224,7 +224,8 @@ class Daemon:
     def _between_requests(self) -> None:
         now = time.monotonic()
         idle = now - self._last_request
-        if self._doomed and (idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST):
+        due = idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST
+        if self._reaping or (self._doomed and due):
             self._reap()
         if self._lookout.wait() == 0.0:
             self._look()
