@@ -14,6 +14,10 @@ from podnet.store import Store
 
 AUDITED = 32
 """Attachments that are compared with their plan at one look, each some 700 us."""
+IDLE = 0.25
+"""Seconds without a request before a look."""
+LATEST = 6
+"""Intervals after which it is looked even if requests keep coming."""
 NODE_EVERY = 6
 """Looks between two at the node's own part, whose table holds an element per pod."""
 
@@ -34,9 +38,16 @@ class Lookout:
         self._audited = ""
         self._told: dict[str, str] = {}
 
-    def wait(self) -> float | None:
-        """Return how many seconds there are until the next look, None for ever."""
-        return max(0.0, self._last + self._interval - time.monotonic()) if self._interval else None
+    def wait(self, idle: float) -> float | None:
+        """Return how many seconds there are until the next look, None for ever.
+
+        While requests come, the last `idle` seconds ago, it is put off: a look makes them wait.  But not without end.
+        """
+        if not self._interval:
+            return None
+        since = time.monotonic() - self._last
+        quiet = max(self._interval - since, IDLE - idle)
+        return max(0.0, min(quiet, LATEST * self._interval - since))
 
     def look(self) -> bool:
         """Look, and log what is new; tell whether there is something to reap."""

@@ -66,8 +66,8 @@ class Daemon:
         if self._watch.error is not None and os.path.exists(self._watch.path):  # noqa: PTH110 - a str
             raise self._watch.error
         self._node.reload(self._watch.nodes)
-        if self._node.drain_spool():
-            self._doom()
+        self._node.drain_spool()
+        self._doom()  # what an earlier daemon left
         gc_settings = self._node.settings.gc
         self._lookout = Lookout(self._node.engine, self._node.store, gc_settings.interval, gc_settings.grace)
         self._courses = Courses()
@@ -218,7 +218,8 @@ class Daemon:
             return 0.0
         if self._doomed:
             return REAP_IDLE
-        waits = (self._lookout.wait(), None if self._tended else TEND_IDLE)
+        idle = time.monotonic() - self._last_request
+        waits = (self._lookout.wait(idle), None if self._tended else TEND_IDLE)
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _between_requests(self) -> None:
@@ -227,8 +228,10 @@ class Daemon:
         due = idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST
         if self._reaping or (self._doomed and due):
             self._reap()
-        if self._lookout.wait() == 0.0:
-            self._look()
+        if self._lookout.wait(idle) == 0.0:
+            if self._lookout.look():
+                self._doom()
+            self._give_back()
         if self._named != self._node.engine.named:
             self._named = self._node.engine.named
             self._publish()
@@ -236,10 +239,8 @@ class Daemon:
             self._node.store.tend(time.time())
             self._tended = True
 
-    def _look(self) -> None:
-        """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
-        if self._lookout.look():
-            self._doom()
+    def _give_back(self) -> None:
+        """Tell other plugins that addresses they gave are free, where no DEL has done that."""
         for lease in self._node.engine.owed:
             if lease.link not in self._courses.giving_back:
                 self._courses.begin(lease, self._node.service.give_back(lease))
@@ -259,6 +260,7 @@ class Daemon:
             log.warning("reaping failed, it is tried again: %s", describe(error))
             self._doom()
             return
+        self._give_back()
         for name in reaped.strangers:
             log.warning("link %s was in podnet's doomed group without being podnet's; it was moved out", name)
 

@@ -1,7 +1,8 @@
 """The socket that the shim talks to: connections in, whole frames out, answers back.
 
-Only root may speak here: the folder is 0700, the socket 0600, and SO_PEERCRED is asked all the same, since a socket
-that was bind-mounted elsewhere has left its folder.  The shim's descriptor of CNI_NETNS comes with the first bytes.
+Only root may speak here: the socket is 0600, and SO_PEERCRED is asked all the same, since a mode can be changed.  The
+folder may be passed through, for the sake of the names that resolvers read beside it.  The shim's descriptor of
+CNI_NETNS comes with the first bytes.
 """
 
 import os
@@ -99,7 +100,9 @@ class Listener:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - no pathlib here
+            folder = os.path.dirname(path)  # noqa: PTH120 - no pathlib here
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - no pathlib here
+            os.chmod(folder, 0o711)  # noqa: PTH101, S103 - see above
             with suppress(FileNotFoundError):
                 os.unlink(path)  # noqa: PTH108 - no pathlib here
             before = os.umask(0o177)

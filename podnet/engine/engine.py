@@ -196,8 +196,7 @@ class Engine(Upkeep):
             try:
                 if refusal is not None:
                     self._apply_again(plan, lease, job.namespace, refusal)
-                if lease.terms.ports:
-                    self._kernel.forget_ports(lease.terms.ports)
+                self._forget_strays(lease, plan)
             except PodnetError as error:
                 self._store.undo(lease, self._clock.now(), error.msg)
                 yield error
@@ -230,6 +229,16 @@ class Engine(Upkeep):
             self._take_back(Plan(error.done))
             if error.errno in TAKEN and isinstance(error.at, Link):
                 raise _name_taken(error.at, namespace) from error
+            raise
+
+    def _forget_strays(self, lease: Lease, plan: Plan) -> None:
+        """End the flows that went past the lease's host ports before there were any; take `plan` back where not."""
+        if not lease.terms.ports:
+            return
+        try:
+            self._kernel.forget_ports(lease.terms.ports)
+        except PodnetError:
+            self._take_back(plan)
             raise
 
     def _take_back(self, done: Plan) -> None:

@@ -49,7 +49,7 @@ LimitNOFILE=16384
 StateDirectory=podnet
 StateDirectoryMode=0700
 RuntimeDirectory=podnet
-RuntimeDirectoryMode=0700
+RuntimeDirectoryMode=0711
 # A pod that has the folder mounted is to meet the next daemon's socket in it.
 RuntimeDirectoryPreserve=yes
 

@@ -84,7 +84,7 @@ def test_what_is_installed_is_what_a_runtime_needs(node: Node) -> None:
     assert listed["cniVersions"][-1] == "1.1.0"
     assert [plugin["type"] for plugin in listed["plugins"]] == ["podnet"]
     assert (node.root / "opt/cni/bin/podnet").stat().st_mode & 0o777 == 0o755
-    assert (node.root / "run/podnet").stat().st_mode & 0o777 == 0o700
+    assert (node.root / "run/podnet").stat().st_mode & 0o777 == 0o711
     assert (node.root / "run/podnet/podnet.sock").stat().st_mode & 0o777 == 0o600
 
 
