@@ -6,8 +6,8 @@
     from the pod    what arrives at the host's end goes out by an ifb first, at whose root is another tbf, and
                     comes back as if it had just arrived
 
-A qdisc holds back only what leaves a link, hence the ifb, one per limited pod.  Dropping what arrives too fast
-(policing) would do without, but TCP comes to half the rate then.
+A qdisc holds back only what leaves a link, hence the ifb, one per limited pod.  A policer on what arrives would do
+without, but it drops where a bucket lets wait, and TCP takes each drop for congestion.
 """
 
 from collections.abc import Iterator
