@@ -2,13 +2,25 @@
 
 import socket
 from contextlib import ExitStack
+from typing import Any
 
-from podnet.testing.node import RESEND, Node
+from podnet.testing.node import DEFAULT_CONFIGURATION, RESEND, Node
 from podnet.testing.waiting import PATIENCE
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - in a namespace
 QUESTION, ANSWER = b"question", b"answer"
+
+
+def mapped(*ports: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with host ports, as containerd hands them in."""
+    return {**DEFAULT_CONFIGURATION, "runtimeConfig": {"portMappings": list(ports)}}
+
+
+def port(host: int, container: int, protocol: str = "tcp", ip: str | None = None) -> dict[str, Any]:
+    """Return an entry of portMappings; a `hostIP` only where there is one."""
+    entry: dict[str, Any] = {"hostPort": host, "containerPort": container, "protocol": protocol}
+    return entry if ip is None else {**entry, "hostIP": ip}
 
 
 def version_of(address: str) -> int:
@@ -52,6 +64,12 @@ def asked(node: Node, protocol: str, source: str, address: str, port: int, *, at
         accepted.sendall(ANSWER)
         assert asker.recv(len(ANSWER), socket.MSG_WAITALL) == ANSWER  # noqa: S101 - likewise
         return str(seen[0])
+
+
+def refusal(node: Node, source: str, address: str, number: int) -> int:
+    """Return the errno with which a TCP connection from `source` is refused, 0 where it is not."""
+    with client(node, "tcp", source, address) as asker:
+        return asker.connect_ex((address, number))
 
 
 def _by_datagrams(server: socket.socket, asker: socket.socket, otherwise: str) -> str:

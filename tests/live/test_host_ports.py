@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from podnet.testing.node import ADDRESSES, DEFAULT_CONFIGURATION, Node, Outcome
-from podnet.testing.talk import asked, client, listener
+from podnet.testing.node import ADDRESSES, Node, Outcome
+from podnet.testing.talk import asked, listener, mapped, port, refusal
 
 pytestmark = pytest.mark.live
 
@@ -20,23 +20,6 @@ SECOND = {4: "10.99.0.12", 6: "fd99::12"}
 SERVICE = {4: "10.96.0.1", 6: "fd96::1"}
 BOTH = pytest.mark.parametrize("version", [4, 6])
 PROTOCOL = pytest.mark.parametrize("protocol", ["tcp", "udp"])
-
-
-def mapped(*ports: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration with host ports, as containerd hands them in."""
-    return {**DEFAULT_CONFIGURATION, "runtimeConfig": {"portMappings": list(ports)}}
-
-
-def port(host: int, container: int, protocol: str = "tcp", ip: str | None = None) -> dict[str, Any]:
-    """Return an entry of portMappings; a `hostIP` only where there is one."""
-    entry: dict[str, Any] = {"hostPort": host, "containerPort": container, "protocol": protocol}
-    return entry if ip is None else {**entry, "hostIP": ip}
-
-
-def refusal(node: Node, source: str, address: str, number: int) -> int:
-    """Return the errno with which a TCP connection from `source` is refused, 0 where it is not."""
-    with client(node, "tcp", source, address) as asker:
-        return asker.connect_ex((address, number))
 
 
 def renewed(node: Node, name: str, *ports: dict[str, Any]) -> Outcome:
