@@ -343,7 +343,7 @@ def _quarantine(seconds: float) -> float:
 
 def _check_mtu(mtu: int, merged: Network) -> None:
     """Raise InvalidConfiguration for an `mtu` that no link of the network's families can have."""
-    least = max(_MTU_LEAST[family] for family in merged.families)
+    least = max([_MTU_LEAST[family] for family in merged.families], default=_MTU_LEAST[4])
     if not least <= mtu <= _MTU_MOST:
         raise InvalidConfiguration(
             f"mtu: {str(mtu)[:80]} is out of range: give {least} to {_MTU_MOST}, or 0 for the node's own"
