@@ -198,7 +198,7 @@ class Engine(Upkeep):
                 if refusal is not None:
                     self._apply_again(plan, lease, job.namespace, refusal)
                 if lease.terms.ports:
-                    self._kernel.forget_ports(lease.terms.ports)
+                    self._forget_ports(plan, lease)
             except PodnetError as error:
                 self._store.undo(lease, self._clock.now(), error.msg)
                 yield error
@@ -239,6 +239,14 @@ class Engine(Upkeep):
         ours = [s for s in cut.steps if not isinstance(s.object, Link) or bears_alias(there, lease, s.object.name)]
         self._kernel.dismantle(Plan(tuple(ours)))
         self.reap()
+
+    def _forget_ports(self, plan: Plan, lease: Lease) -> None:
+        """Let datagrams to the host ports of `lease` go where they lead now; where that fails, take all of it back."""
+        try:
+            self._kernel.forget_ports(lease.terms.ports)
+        except PodnetError:
+            self._take_back(plan)
+            raise
 
     def _take_back(self, done: Plan) -> None:
         with suppress(PodnetError):
