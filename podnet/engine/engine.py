@@ -26,7 +26,8 @@ from podnet.errors import (
     PodnetError,
 )
 from podnet.model import Attachment, Lease
-from podnet.plan import Link, Plan, Step, diff, inverse
+from podnet.nft import Element
+from podnet.plan import Link, Plan, diff, inverse
 
 ENODEV = 19
 TAKEN = frozenset({17, 16})
@@ -208,8 +209,8 @@ class Engine(Upkeep):
         """Undo what took effect of `plan` before its `refusal`, and try once more where that can help; else raise.
 
         Where a name is taken, maybe by a link that awaits its reaping or one that an ADD of the same attachment could
-        not take back, that is reaped first, and other indexes are drawn; where a link of the node's is gone or was made
-        anew, the node's part is restored.
+        not take back, that is reaped first, and other indexes are drawn; likewise where a host port leads elsewhere.
+        Where a link of the node's is gone or was made anew, the node's part is restored.
         """
         if not isinstance(refusal, KernelError):
             self._take_back(plan)  # what took effect is not known
@@ -217,19 +218,26 @@ class Engine(Upkeep):
         self._take_back(Plan(refusal.done))
         if refusal.errno == ENODEV:
             self._build()
-        elif refusal.errno in TAKEN and isinstance(refusal.at, Link):
-            if bears_alias(self._kernel.observe(Plan((Step(refusal.at, ""),))), lease):
-                self._kernel.dismantle(datapath.cut(self._store.network_of(lease), lease))
-            self.reap()
+        elif refusal.errno in TAKEN and isinstance(refusal.at, Link | Element):
+            self._clear_leftovers(plan, lease)
         else:
             raise refusal
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
             self._take_back(Plan(error.done))
-            if error.errno in TAKEN and isinstance(error.at, Link):
+            if error.errno in TAKEN and isinstance(error.at, Link) and error.at.peer:
                 raise _name_taken(error.at, namespace) from error
             raise
+
+    def _clear_leftovers(self, plan: Plan, lease: Lease) -> None:
+        """Take away what ADDs that failed could not take back: elements that are `lease`'s by now, and its links."""
+        links = [step for step in plan.steps if isinstance(step.object, Link) and step.object.at == "node"]
+        there = self._kernel.observe(Plan(tuple(links)))
+        cut = datapath.cut(self._store.network_of(lease), lease)
+        ours = [s for s in cut.steps if not isinstance(s.object, Link) or bears_alias(there, lease, s.object.name)]
+        self._kernel.dismantle(Plan(tuple(ours)))
+        self.reap()
 
     def _forget_strays(self, lease: Lease, plan: Plan) -> None:
         """End the flows that went past the lease's host ports before there were any; take `plan` back where not."""

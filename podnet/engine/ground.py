@@ -113,9 +113,9 @@ class Ground:
         self.named += any(lease.terms.aliases for lease in leases)
 
 
-def bears_alias(observed: State, lease: Lease) -> bool:
-    """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
-    link = observed.get(("link", "node", lease.link))
+def bears_alias(observed: State, lease: Lease, name: str = "") -> bool:
+    """Tell whether the host link of `lease`, or its link `name`, is there, marked as its own and not doomed."""
+    link = observed.get(("link", "node", name or lease.link))
     return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
 
 

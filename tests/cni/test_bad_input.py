@@ -205,9 +205,10 @@ def test_a_machine_out_of_descriptors_is_not_the_caller_s_fault(make_frame: Make
 
 
 def test_a_network_without_ranges_is_refused(make_frame: MakeFrame) -> None:
-    """Neither configuration nor node names an address to give."""
-    answer = told(make_frame(), Network(name="default"))
-    assert (answer["code"], "no address ranges" in answer["msg"]) == (7, True)
+    """Neither configuration nor node names an address to give, whatever else the configuration says."""
+    for keys in ({}, {"mtu": 1400}):
+        answer = told(make_frame(keys), Network(name="default"))
+        assert (answer["code"], "no address ranges" in answer["msg"]) == (7, True)
 
 
 @pytest.mark.parametrize(
