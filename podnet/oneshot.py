@@ -42,7 +42,9 @@ def ask(path: str, frame: Frame, netns: int | None) -> Answer | None:
         try:
             return _exchange(client, frame.encode(), netns)
         except (OSError, DecodeError) as error:
-            raise TryAgainLater(f"the daemon behind {path} went away before it had answered ({error}); ask again") from error
+            raise TryAgainLater(
+                f"the daemon behind {path} went away before it had answered ({error}); ask again"
+            ) from error
 
 
 def _exchange(client: socket.socket, data: bytes, netns: int | None) -> Answer:

@@ -62,7 +62,9 @@ def listed(node: Node) -> State:
     return state
 
 
-def require_agreement(node: Node, datapath: str, baseline: State, bystanders: Iterable[Held], held: Sequence[Held]) -> None:
+def require_agreement(
+    node: Node, datapath: str, baseline: State, bystanders: Iterable[Held], held: Sequence[Held]
+) -> None:
     """Raise AssertionError unless all that is there is `baseline`, in which `bystanders` are, and what is `held`."""
     with suppress(TimeoutError):
         eventually(lambda: not node.rows(PENDING), "what was cut off is closed")
@@ -70,7 +72,11 @@ def require_agreement(node: Node, datapath: str, baseline: State, bystanders: It
     everybody = [*bystanders, *held]
     _require_no_sharing(everybody)
     same("the database", node.rows(LEDGER), _ledger(everybody))
-    same("host-local", _lent(node), [[a, one.container] for one in everybody if one.kind == "lent" for a in one.addresses])
+    same(
+        "host-local",
+        _lent(node),
+        [[a, one.container] for one in everybody if one.kind == "lent" for a in one.addresses],
+    )
     state, names = listed(node), {name for one in held for name in one.links}
     same("links", [name["ifname"] for name in state["links"] if name["ifname"] in names], list(names))
     for what in ("links", "addresses", "routes", "neighbours", "fdb", "sysctls", "qdiscs"):

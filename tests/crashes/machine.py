@@ -1,6 +1,7 @@
-"""A machine to go through sequences: a node with bystanders, other programs' things, and a daemon that is often ended."""
+"""A machine to go through sequences: a node with bystanders, other programs' things, a daemon that is often ended."""
 
 import signal
+import subprocess
 import sys
 from contextlib import ExitStack
 from time import monotonic
@@ -88,7 +89,7 @@ class Machine:
         require_all_equal(listed(self.node), self._before)
 
     def start(self) -> None:
-        """Start the daemon and wait until it serves; where one-shots are at work it may give up, and is started again."""
+        """Start the daemon and wait until it serves; where one-shots are at work it may give up: again, then."""
         deadline = monotonic() + PATIENCE
         while True:
             self.node.daemon = self.node.launch()
@@ -109,11 +110,11 @@ class Machine:
         assert status == (0 if how == signal.SIGTERM else -how), self.node.daemon.log
         assert "Traceback" not in "\n".join(self.node.daemon.log), "\n".join(self.node.daemon.log)
 
-    def begin(self, ask: Ask, container: str) -> "Any":
+    def begin(self, ask: Ask, container: str) -> "subprocess.Popen[bytes]":
         """Execute the plugin for `ask`, without waiting."""
-        netns = {"CNI_NETNS": None} if ask.way == "no netns" else {}
+        netns = None if ask.way == "no netns" else f"/run/netns/{container}"
         document = configuration(ask.kind, ask.ports, limited=ask.limited)
-        return self.node.begin(ask.verb, container, configuration=document, CNI_PATH=CNI_PATH, **netns)
+        return self.node.begin(ask.verb, container, configuration=document, CNI_PATH=CNI_PATH, CNI_NETNS=netns)
 
     def cni(self, verb: str, container: str, kind: Kind, document: dict[str, Any] | None = None) -> Outcome:
         """Execute the plugin to its end."""

@@ -1,4 +1,4 @@
-"""Moments: when the kernel has told of the n-th change, or the database was written to; so a kill comes amid the work."""
+"""Moments: when the kernel has told of the n-th change, or the database was written to: a kill comes amid the work."""
 
 import errno
 import select
@@ -46,7 +46,7 @@ class Monitor:
             return
         descriptor = {"links": self._links, "rules": self._rules, "commits": self._commits}[moment.source]
         heard = 0
-        while heard < moment.count and (left := deadline - monotonic()) > 0:
+        while heard < moment.number and (left := deadline - monotonic()) > 0:
             if select.select([descriptor], [], [], min(left, GLANCE))[0]:
                 heard += self._heard(moment.source)
             elif over():

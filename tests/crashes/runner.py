@@ -147,6 +147,7 @@ class Runtime:
         if step.end:
             self._await(step.moment, begun)
             self.tally[f"{step.end}: daemon" if step.end == "kill -9" else step.end] += 1
+            self.tally["amid requests"] += not all(one.done for one in begun)
         if step.end == "kill -9 shim":
             victims = begun[:1]
             victims[0].process.kill()
@@ -206,7 +207,9 @@ class Runtime:
         valid = [{"containerID": container, "ifname": "eth0"} for container, _ in keys]
         if alone:
             self.machine.stop()
-        self._expect("GC", self.machine.cni("GC", "", kind, {**configuration(kind), "cni.dev/valid-attachments": valid}))
+        self._expect(
+            "GC", self.machine.cni("GC", "", kind, {**configuration(kind), "cni.dev/valid-attachments": valid})
+        )
         if alone:
             self.machine.start()
         self.unknown = {key for key in self.unknown if key[1] != kind}
@@ -229,8 +232,8 @@ class Runtime:
         self.tally["kill -9: daemon" if step.kill else "SIGTERM"] += 1
         if step.moment:
             self.machine.monitor.arm()
-            self.node.daemon = self.node.launch()
-            self.machine.monitor.wait(step.moment, lambda: any("serving" in line for line in self.node.daemon.log))
+            daemon = self.node.daemon = self.node.launch()
+            self.machine.monitor.wait(step.moment, lambda: any("serving" in line for line in daemon.log))
             self.machine.stop(signal.SIGKILL)
             self.tally["kill -9: daemon that starts"] += 1
         self.machine.start()
@@ -246,14 +249,16 @@ class Runtime:
     # What the runtime does
 
     def _begin(self, asks: Several[Ask]) -> list[Begun]:
-        begun = []
+        begun: list[Begun] = []
         for ask in asks:
             container = f"nobody{ask.slot}" if ask.way == "unknown" else self._pod(ask.slot)
             if ask.verb == "DEL":  # of what is attached, if anything is
                 kinds = [kind for kind in KINDS if (container, kind) in self.held]
                 ask = ask._replace(kind=(*kinds, ask.kind)[0])  # noqa: PLW2901 - the same, better informed
-            for _ in range(2 if ask.way == "twice" else 1):
-                begun.append(Begun(ask, (container, ask.kind), self.machine.begin(ask, container)))
+            begun += [
+                Begun(ask, (container, ask.kind), self.machine.begin(ask, container))
+                for _ in range(2 if ask.way == "twice" else 1)
+            ]
         self.tally["operations"] += len(begun)
         return begun
 

@@ -8,17 +8,20 @@ Kind = Literal["podnet", "second", "lent"]
 Source = Literal["links", "rules", "commits", "time"]
 """What a moment is counted in: messages about links, about nftables, writes to the database; or just time."""
 
+Way = Literal["", "no netns", "unknown", "twice"]
+
 SLOTS = 7
+WAYS: tuple[Way, ...] = ("", "", "", "no netns", "unknown", "twice")
 PORTS = (7, 8080, 8081)
 """Few, so that several pods want the same."""
 BANDWIDTH = {"ingressRate": 80_000_000, "egressRate": 80_000_000}
 
 
 class Moment(NamedTuple):
-    """The `count`th event of a kind, or so many milliseconds, whichever comes first."""
+    """The event of that `number`, counted in `source`, or so many milliseconds, whichever comes first."""
 
     source: Source
-    count: int
+    number: int
     milliseconds: int
 
 
@@ -30,7 +33,7 @@ class Ask(NamedTuple):
     kind: Kind
     ports: tuple[int, ...] = ()
     limited: bool = False
-    way: Literal["", "no netns", "unknown", "twice"] = ""
+    way: Way = ""
 
 
 class Storm(NamedTuple):
@@ -53,7 +56,7 @@ class Unheard(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """Requests while no daemon runs, each served by a one-shot; the first one is killed at `moment`, where there is one."""
+    """Requests while no daemon runs, each served by a one-shot; the first is killed at `moment`, where there is one."""
 
     asks: tuple[Ask, ...]
     moment: Moment | None
@@ -152,14 +155,14 @@ def _storm(dice: Random, count: int, verbs: tuple[Literal["ADD", "DEL"], ...] = 
 
 def _ask(dice: Random, verbs: tuple[Literal["ADD", "DEL"], ...] = ("ADD", "ADD", "DEL")) -> Ask:
     verb, slot = dice.choice(verbs), dice.randrange(SLOTS)
-    (kind,) = dice.choices(("podnet", "second", "lent"), (5, 3, 2))
+    kinds: list[Kind] = dice.choices(("podnet", "second", "lent"), (5, 3, 2))
     ports = tuple(sorted(dice.sample(PORTS, dice.randint(1, 2)))) if dice.random() < 0.35 else ()
-    limited, way = dice.random() < 0.3, dice.choice(("", "", "", "no netns", "unknown", "twice"))
-    return Ask("ADD", slot, kind, ports, limited) if verb == "ADD" else Ask("DEL", slot, kind, way=way)
+    limited, way = dice.random() < 0.3, dice.choice(WAYS)
+    return Ask("ADD", slot, kinds[0], ports, limited) if verb == "ADD" else Ask("DEL", slot, kinds[0], way=way)
 
 
 def _moment(dice: Random, milliseconds: int) -> Moment:
-    (source,) = dice.choices(("links", "rules", "commits", "time"), (4, 2, 2, 3))
-    if source == "time":
+    sources: list[Source] = dice.choices(("links", "rules", "commits", "time"), (4, 2, 2, 3))
+    if sources[0] == "time":
         return Moment("time", 0, dice.randrange(milliseconds))
-    return Moment(source, dice.randint(1, 16), 2 * milliseconds)
+    return Moment(sources[0], dice.randint(1, 16), 2 * milliseconds)

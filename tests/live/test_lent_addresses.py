@@ -66,7 +66,7 @@ def test_an_unheard_add_gives_its_address_back(node: Node) -> None:
 
 
 def test_a_lease_that_was_cut_before_a_kill_is_closed_after_it(serving: Callable[..., Node]) -> None:
-    """Also where the daemon looks for no lost pods: DEL is answered, the daemon killed, the next one closes the lease."""
+    """Also where the daemon looks for no lost pods: DEL is answered, the daemon killed, and the next one closes it."""
     node = serving(more="gc: {interval: 0}")
     node.pod("red")
     ask(node, "ADD", "red")
