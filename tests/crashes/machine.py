@@ -65,16 +65,17 @@ class Machine:
         self.start()
         self._before = listed(self.node)
         self.bystanders = [
-            self._attach("red", "podnet"),
-            self._attach("blue", "podnet", (9000,), limited=True),
-            self._attach("green", "second"),
-            self._attach("grey", "lent"),
+            self.attach("red", "podnet"),
+            self.attach("blue", "podnet", (9000,), limited=True),
+            self.attach("green", "second"),
+            self.attach("grey", "lent"),
         ]
         self.baseline = listed(self.node)
         self.monitor = Monitor(self.node)
         stack.callback(self.monitor.close)
 
-    def _attach(self, name: str, kind: Kind, ports: tuple[int, ...] = (), *, limited: bool = False) -> Held:
+    def attach(self, name: str, kind: Kind, ports: tuple[int, ...] = (), *, limited: bool = False) -> Held:
+        """Make a pod and attach it."""
         self.node.pod(name)
         outcome = self.cni("ADD", name, kind, configuration(kind, ports, limited=limited))
         assert outcome.status == 0, outcome.stdout
