@@ -230,13 +230,16 @@ class Runtime:
         self.tally["operations"] += 1
         self.machine.stop(signal.SIGKILL if step.kill else signal.SIGTERM)
         self.tally["kill -9: daemon" if step.kill else "SIGTERM"] += 1
+        self.machine.monitor.arm()
+        begun = self._begin(step.asks)
         if step.moment:
-            self.machine.monitor.arm()
             daemon = self.node.daemon = self.node.launch()
             self.machine.monitor.wait(step.moment, lambda: any("serving" in line for line in daemon.log))
             self.machine.stop(signal.SIGKILL)
             self.tally["kill -9: daemon that starts"] += 1
+            self._wait_for_plugins(step.asks)
         self.machine.start()
+        self._judge(self._finish(begun, []))
 
     def _die(self, slot: int) -> None:
         container = self._pods.pop(slot, "")

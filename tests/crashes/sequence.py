@@ -88,10 +88,14 @@ class Install(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """The daemon ends and starts; a start that is killed at `moment` is followed by another."""
+    """The daemon ends and starts; a start that is killed at `moment` is followed by another.
+
+    Meanwhile there are requests, whose one-shots and the daemon that starts wait for each other.
+    """
 
     kill: bool
     moment: Moment | None
+    asks: tuple[Ask, ...] = ()
 
 
 class Die(NamedTuple):
@@ -135,13 +139,14 @@ def _step(dice: Random) -> Step:
         "ended": (2, _storm(dice, dice.randint(1, 8))._replace(end="SIGTERM", waits=dice.random() < 0.7)),
         "shim": (2, _storm(dice, dice.randint(1, 4))._replace(end="kill -9 shim")),
         "unheard": (2, Unheard(_ask(dice))),
-        "alone": (1, Alone(tuple(_ask(dice) for _ in range(dice.randint(1, 2))), None)),
-        "alone killed": (3, Alone(tuple(_ask(dice) for _ in range(dice.randint(1, 2))), _moment(dice, 400))),
+        "alone": (1, Alone(_asks(dice, 2), None)),
+        "alone killed": (3, Alone(_asks(dice, 2), _moment(dice, 400))),
         "check": (3, Check(dice.randrange(SLOTS))),
         "collect": (3, Collect(kind, dice.random() < 0.2)),
         "status": (1, Status(kind)),
         "install": (1, Install(dice.choice([None, Moment("time", 0, dice.randrange(300))]))),
         "restart": (1, Restart(dice.random() < 0.5, dice.choice([None, _moment(dice, 300)]))),
+        "restart amid": (2, Restart(dice.random() < 0.5, dice.choice([None, _moment(dice, 500)]), _asks(dice, 3))),
         "die": (2, Die(dice.randrange(SLOTS))),
     }
     (name,) = dice.choices(list(steps), [weight for weight, _ in steps.values()])
@@ -151,6 +156,10 @@ def _step(dice: Random) -> Step:
 def _storm(dice: Random, count: int, verbs: tuple[Literal["ADD", "DEL"], ...] = ("ADD", "ADD", "DEL")) -> Storm:
     asks = tuple(_ask(dice, verbs) for _ in range(count))
     return Storm(asks, moment=_moment(dice, 60), gathered=dice.random() < 0.5)
+
+
+def _asks(dice: Random, most: int) -> tuple[Ask, ...]:
+    return tuple(_ask(dice) for _ in range(dice.randint(1, most)))
 
 
 def _ask(dice: Random, verbs: tuple[Literal["ADD", "DEL"], ...] = ("ADD", "ADD", "DEL")) -> Ask:

@@ -14,7 +14,7 @@ from tests.crashes.sequence import draw
 
 pytestmark = pytest.mark.live
 
-FIXED = range(12)
+FIXED = range(24)
 SEED = int(os.environ.get("PODNET_SEED", SystemRandom().randrange(1 << 32)))
 
 
