@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from podnet.testing.node import Node, Outcome, finish
-from podnet.testing.waiting import PATIENCE
+from podnet.testing.waiting import PATIENCE, eventually
 from tests.crashes.agreement import CONTAINER_PORT, HOST_LOCAL, Held, listed, require_all_equal
 from tests.crashes.moments import Monitor
 from tests.crashes.sequence import BANDWIDTH, Ask, Kind
@@ -63,6 +63,7 @@ class Machine:
         self.node.sh(STRANGERS)
         self.retries = 0
         self.start()
+        eventually(self._has_local_routes, "every address has its route")
         self._before = listed(self.node)
         self.bystanders = [
             self.attach("red", "podnet"),
@@ -73,6 +74,12 @@ class Machine:
         self.baseline = listed(self.node)
         self.monitor = Monitor(self.node)
         stack.callback(self.monitor.close)
+
+    def _has_local_routes(self) -> bool:
+        """Tell whether IPv6 addresses have their local routes: the kernel adds these after it has answered."""
+        routes = {route["dst"] for route in self.node.json("ip", "-j", "-6", "route", "show", "table", "local")}
+        links = self.node.json("ip", "-j", "-6", "addr", "show")
+        return all(address["local"] in routes for link in links for address in link["addr_info"])
 
     def attach(self, name: str, kind: Kind, ports: tuple[int, ...] = (), *, limited: bool = False) -> Held:
         """Make a pod and attach it."""
