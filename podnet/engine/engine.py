@@ -62,6 +62,17 @@ class Engine(Upkeep):
         attached = iter(self._attach(granted))
         return [next(attached) if isinstance(lease, Lease) else lease for lease in leases]
 
+    def clear(self, job: Job) -> None:
+        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
+        lease = self._store.find(job.request.attachment)
+        if lease is None:
+            return
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        if not diff(self._kernel.observe(plan, job.namespace), plan):
+            raise _attached_already(job)
+        self._cut([lease])
+        self.reap()
+
     def delete(self, requests: Iterable[Delete]) -> None:
         """Cut pods off: when this returns no packet of theirs passes, and their addresses are in quarantine.
 
@@ -168,7 +179,7 @@ class Engine(Upkeep):
             except InterfaceExists:
                 if request.attachment in reserved:
                     raise  # asked for twice at once: the first is about to be attached
-                self._clear(job)
+                self.clear(job)
             except AddressUnavailable:
                 if not self.unreaped:
                     raise
@@ -176,17 +187,6 @@ class Engine(Upkeep):
             return self._store.reserve(*want, self._clock.now(), request.terms)
         except PodnetError as error:
             return error
-
-    def _clear(self, job: Job) -> None:
-        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
-        lease = self._store.find(job.request.attachment)
-        if lease is None:
-            return
-        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-        if not diff(self._kernel.observe(plan, job.namespace), plan):
-            raise _attached_already(job)
-        self._cut([lease])
-        self.reap()
 
     def _attach(self, granted: Sequence[tuple[Job, Lease]]) -> Iterator[Attached | PodnetError]:
         """Carry out attachments, each whole or not at all."""
