@@ -27,6 +27,7 @@ from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer, Call
 from podnet.errors import DecodeError, PodnetError
+from podnet.model import Lease
 
 REAP_IDLE = 0.02
 """Seconds without a request after which doomed links are reaped: a reaping makes those who come meanwhile wait."""
@@ -72,6 +73,7 @@ class Daemon:
         self._lookout = Lookout(self._node.engine, self._node.store, gc_settings.interval, gc_settings.grace)
         self._courses = Courses()
         self._waiting: dict[tuple[str, str], list[Connection]] = {}
+        self._owing = True
         self._named = -1
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
@@ -97,6 +99,7 @@ class Daemon:
         self._selector.register(wake, selectors.EVENT_READ)
         self._notifier.tell("READY=1", f"STATUS=serving network {self._node.network.name}")
         try:
+            self._between_requests()  # names to publish and addresses to give back wait for no request
             while self._running:
                 ready = self._selector.select(self._notifier.within(self._patience()))
                 self._serve_ready([key.fileobj for key, _ in ready])
@@ -182,7 +185,9 @@ class Daemon:
                 self._send([(origin, answer)])
                 attachment = origin.call.attachment if origin.call else None
                 turns += self._waiting.pop(attachment, []) if attachment else []
-            elif answer.status:
+                continue
+            turns += self._waiting.pop(_key(origin), [])
+            if answer.status:
                 log.warning("%s: addresses are not given back yet: %s", origin.holder, answer.stdout.decode())
             else:
                 self._doom()
@@ -200,9 +205,11 @@ class Daemon:
                 log.warning("%s: %s", command, answer.stdout.decode(errors="replace"))
             elif command in {"DEL", "GC"}:
                 self._doom()
+                self._owing |= command == "GC"
         if any(answer.added for answer in unheard):
             self._node.service.take_back(unheard)
             self._doom()
+            self._owing = True
         self._last_request = time.monotonic()
         self._tended = False
 
@@ -228,6 +235,9 @@ class Daemon:
             self._reap()
         if self._lookout.wait() == 0.0:
             self._look()
+        if self._owing:
+            self._owing = False
+            self._give_back()
         if self._named != self._node.engine.named:
             self._named = self._node.engine.named
             self._publish()
@@ -236,11 +246,19 @@ class Daemon:
             self._tended = True
 
     def _look(self) -> None:
-        """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
+        """See that nothing is left of pods that have gone."""
         if self._lookout.look():
             self._doom()
+        self._owing = True
+
+    def _give_back(self) -> None:
+        """Give back what other plugins are owed; who asks for such an attachment meanwhile waits for that.
+
+        A plugin knows addresses by container and interface: a DEL that it gets late would free those of the next ADD.
+        """
         for lease in self._node.engine.owed:
-            if lease.link not in self._courses.giving_back:
+            if _key(lease) not in self._waiting:
+                self._waiting[_key(lease)] = []
                 self._courses.begin(lease, self._node.service.give_back(lease))
 
     def _publish(self) -> None:
@@ -273,6 +291,11 @@ class Daemon:
             log.warning("the nodes' list cannot be followed: %s", describe(error))
             return
         log.info("nodes: %d listed, %d changes made", len(self._watch.nodes), len(done.steps))
+
+
+def _key(lease: Lease) -> tuple[str, str]:
+    """Return what calls about the attachment of `lease` are known by."""
+    return lease.attachment.container, lease.attachment.ifname
 
 
 def run(paths: Paths | None = None, *, install: bool = True) -> int:

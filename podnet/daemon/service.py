@@ -18,7 +18,7 @@ from podnet.engine import Engine, Job
 from podnet.engine.ports import Namespace
 from podnet.errors import InvalidEnvironment, PodnetError
 from podnet.kernel.namespace import identity, is_network
-from podnet.model import Lease, Network
+from podnet.model import Attachment, Lease, Network
 
 OK, FAILED = 0, 1
 
@@ -164,6 +164,9 @@ class Service:
         """Ask for addresses, attach, and give the addresses back where that fails (SPEC.md, "Delegated Plugins")."""
         namespace = _namespace(call, request.netns)
         plugin = request.configuration.delegate
+        # Whoever fails below is given back by container and interface: what stands by that name is not to go with it.
+        self._engine.make_way(Job(request, namespace))
+        yield from self._settle(request.attachment)
         try:
             given = yield from self._execute(call, plugin)
             request = cni.with_addresses(request, call.frame, given)
@@ -175,6 +178,14 @@ class Service:
             yield execution_of(call.frame, plugin, call.netns, command="DEL")
             return failure(outcome, call.frame)
         return _added(request, outcome)
+
+    def _settle(self, attachment: Attachment) -> Generator[Execution, Executed, None]:
+        """Give back what earlier leases of `attachment` owe, before another ADD has addresses by that name."""
+        for lease in self._engine.owed:
+            if lease.attachment == attachment and lease.terms.delegation:
+                answer = yield from self.give_back(lease)
+                if answer.status:
+                    raise cni.failure_of(lease.terms.delegation.plugin, answer.status, answer.stdout)
 
     @staticmethod
     def _execute(call: Call, plugin: str) -> Generator[Execution, Executed, bytes]:

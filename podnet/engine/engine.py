@@ -141,6 +141,20 @@ class Engine(Upkeep):
             except PodnetError as error:
                 raise NotAvailable(error.msg, error.details) from error
 
+    def make_way(self, job: Job) -> None:
+        """End what an ADD that never was answered left of an attachment; raise `InterfaceExists` where it stands.
+
+        :meth:`add` does so itself; this is for whoever asks another plugin first.
+        """
+        lease = self._store.find(job.request.attachment)
+        if lease is None:
+            return
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        if not diff(self._kernel.observe(plan, job.namespace), plan):
+            raise _attached_already(job)
+        self._cut([lease])
+        self.reap()
+
     def loopback(self, namespace: Namespace) -> Attached:
         """Set `lo` up in a pod's namespace, for a runtime that has another plugin do that."""
         self._kernel.apply(datapath.loopback(), namespace)
@@ -167,7 +181,7 @@ class Engine(Upkeep):
             except InterfaceExists:
                 if request.attachment in reserved:
                     raise  # asked for twice at once: the first is about to be attached
-                self._clear(job)
+                self.make_way(job)
             except AddressUnavailable:
                 if not self.unreaped:
                     raise
@@ -175,17 +189,6 @@ class Engine(Upkeep):
             return self._store.reserve(*want, self._clock.now(), request.terms)
         except PodnetError as error:
             return error
-
-    def _clear(self, job: Job) -> None:
-        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
-        lease = self._store.find(job.request.attachment)
-        if lease is None:
-            return
-        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-        if not diff(self._kernel.observe(plan, job.namespace), plan):
-            raise _attached_already(job)
-        self._cut([lease])
-        self.reap()
 
     def _attach(self, granted: Sequence[tuple[Job, Lease]]) -> Iterator[Attached | PodnetError]:
         """Carry out attachments, each whole or not at all."""
