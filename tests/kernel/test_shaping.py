@@ -11,6 +11,7 @@ import pytest
 
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import Namespace
 from podnet.netlink.message import Envelope, Request
 from podnet.netlink.rtnl.filter import RTM_GETTFILTER
 from podnet.netlink.rtnl.qdisc import RTM_GETQDISC
@@ -30,7 +31,7 @@ from podnet.plan import (
     state_of,
 )
 from podnet.plan.plan import Verb
-from podnet.testing.namespaces import NodeNamespace, PodNamespace, shaping_of
+from podnet.testing.namespaces import NodeNamespace, shaping_of
 from podnet.testing.waiting import PATIENCE
 
 pytestmark = pytest.mark.live
@@ -52,7 +53,7 @@ def asked(*things: Object, verb: Verb = "add") -> Plan:
 
 
 @pytest.fixture
-def pod(space: NodeNamespace) -> PodNamespace:
+def pod(space: NodeNamespace) -> Namespace:
     """Give a pod joined to the node by a veth, shaped in both directions."""
     made = space.pod(f"{space.name}-p")
     with space.inside():
@@ -97,7 +98,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_somebody_changed_is_seen_and_repaired(space: NodeNamespace, pod: PodNamespace, change: str) -> None:
+def test_what_somebody_changed_is_seen_and_repaired(space: NodeNamespace, pod: Namespace, change: str) -> None:
     """The difference is what was changed and no more; after it is applied there is none, and the ifb is led to."""
     command, verb, expected = CHANGES[change]
     plan = asked(*SHAPED)
@@ -127,7 +128,7 @@ def test_localnet_is_observed_from_the_link(space: NodeNamespace) -> None:
     assert space.sh("cat /proc/sys/net/ipv4/conf/ifb-l/route_localnet") == "1\n"
 
 
-def test_what_is_podnets_has_its_qdiscs(space: NodeNamespace, pod: PodNamespace) -> None:
+def test_what_is_podnets_has_its_qdiscs(space: NodeNamespace, pod: Namespace) -> None:
     """`owned` has the qdiscs of podnet's links, those of others not."""
     assert pod.path
     space.sh("tc qdisc add dev up0 root tbf rate 1mbit burst 2000b limit 2000b; tc qdisc add dev up0 ingress")
@@ -180,7 +181,7 @@ def test_a_redirect_to_no_link_is_refused_before_anything_is_sent(space: NodeNam
     assert "ingress" not in space.sh("tc qdisc")
 
 
-def test_a_second_redirect_is_refused_and_changes_nothing(space: NodeNamespace, pod: PodNamespace) -> None:
+def test_a_second_redirect_is_refused_and_changes_nothing(space: NodeNamespace, pod: Namespace) -> None:
     """Adding is exclusive, qdisc and filter both: nothing took effect, so that undoing it takes nothing away."""
     before = space.state(), shaping_of(space.name)
     with space.inside(), pytest.raises(KernelError) as refused:
@@ -192,7 +193,7 @@ def test_a_second_redirect_is_refused_and_changes_nothing(space: NodeNamespace, 
 @pytest.mark.parametrize(
     "gone", ["true", "tc qdisc del dev veth-a root; tc qdisc del dev veth-a ingress", "ip link del ifb-a"]
 )
-def test_the_inverse_takes_shaping_away_also_in_part(space: NodeNamespace, pod: PodNamespace, gone: str) -> None:
+def test_the_inverse_takes_shaping_away_also_in_part(space: NodeNamespace, pod: Namespace, gone: str) -> None:
     """What is gone already is no obstacle, and nothing of podnet's is left."""
     assert pod.path
     with space.inside():
@@ -203,7 +204,7 @@ def test_the_inverse_takes_shaping_away_also_in_part(space: NodeNamespace, pod: 
     assert not {"veth-a", "ifb-a"} & {q["dev"] for q in json.loads(space.sh("tc -j qdisc"))}
 
 
-def throughput(space: NodeNamespace, pod: PodNamespace, address: str, *arguments: str) -> float:
+def throughput(space: NodeNamespace, pod: Namespace, address: str, *arguments: str) -> float:
     """Return the Mbit/s that arrive at the other end in two seconds of TCP between the node and the pod."""
     serve = ["ip", "netns", "exec", pod.path, "iperf3", "--server", "--one-off", "--forceflush"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
@@ -218,7 +219,7 @@ def throughput(space: NodeNamespace, pod: PodNamespace, address: str, *arguments
     return float(told["end"]["sum_received"]["bits_per_second"]) / 1e6
 
 
-def test_both_directions_are_held_to_their_rate(space: NodeNamespace, pod: PodNamespace) -> None:
+def test_both_directions_are_held_to_their_rate(space: NodeNamespace, pod: Namespace) -> None:
     """20 Mbit/s to the pod by the veth's root qdisc, 20 Mbit/s from it by way of the ifb."""
     addresses = asked(
         Address(at="node", dev="veth-a", address=ip_address("10.88.0.1"), prefixlen=24),
