@@ -281,7 +281,8 @@ class Daemon:
             return
         for name in reaped.strangers:
             log.warning("link %s was in podnet's doomed group without being podnet's; it was moved out", name)
-        self._give_back()
+        if not self._reaping:
+            self._give_back()
 
     def _follow_nodes(self) -> None:
         if not self._watch.changed():
