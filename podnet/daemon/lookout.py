@@ -8,7 +8,7 @@ import time
 
 from podnet.daemon.describe import describe
 from podnet.engine import Engine
-from podnet.errors import PodnetError
+from podnet.errors import KernelError, PodnetError
 from podnet.model import Lease
 from podnet.store import Store
 
@@ -55,9 +55,9 @@ class Lookout:
         self._looks += 1
         try:
             collected = self._sweep()
-            self._audit()
             if self._looks % NODE_EVERY == 1:
-                self._tell("node", "; ".join(self._engine.audit_node()), "the node's part was not as it should be")
+                self._audit_node()
+            self._audit()
         except PodnetError as error:
             self._tell("lookout", describe(error), "the node cannot be looked after")
             return False
@@ -76,6 +76,9 @@ class Lookout:
                 self._tell(key, "", "")
         return bool(swept.collected)
 
+    def _audit_node(self) -> None:
+        self._tell("node", "; ".join(self._engine.audit_node()), "the node's part was not as it should be")
+
     def _audit(self) -> None:
         """Compare the next few attachments with what ADD made, in turn."""
         live = sorted(self._store.live(), key=lambda lease: lease.link)
@@ -86,7 +89,12 @@ class Lookout:
             self._tell(lease.link, found.get(lease.link, ""), lease.holder)
 
     def _found(self, leases: list[Lease]) -> list[tuple[str, str]]:
-        return [(lease.link, "; ".join(faults)) for lease, faults in self._engine.audit(leases)]
+        try:
+            found = self._engine.audit(leases)
+        except KernelError:  # what attachments stand on may be gone, as after `nft flush ruleset`
+            self._audit_node()
+            found = self._engine.audit(leases)
+        return [(lease.link, "; ".join(faults)) for lease, faults in found]
 
     def _tell(self, key: str, text: str, who: str) -> None:
         """Log `text` where it is not what was told of `key` last."""

@@ -29,7 +29,8 @@ from podnet.model import Attachment, Lease
 from podnet.nft import Element
 from podnet.plan import Link, Plan, diff, inverse
 
-ENODEV = 19
+GONE = frozenset({19, 2})
+"""ENODEV: a link of the node's part is gone; ENOENT: the table is, as after `nft flush ruleset`."""
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
@@ -210,13 +211,13 @@ class Engine(Upkeep):
 
         Where a name is taken, maybe by a link that awaits its reaping or one that an ADD of the same attachment could
         not take back, that is reaped first, and other indexes are drawn; likewise where a host port leads elsewhere.
-        Where a link of the node's is gone or was made anew, the node's part is restored.
+        Where a link of the node's is gone or was made anew, or the table is gone, the node's part is restored.
         """
         if not isinstance(refusal, KernelError):
             self._take_back(plan)  # what took effect is not known
             raise refusal
         self._take_back(Plan(refusal.done))
-        if refusal.errno == ENODEV:
+        if refusal.errno in GONE:
             self._build()
         elif refusal.errno in TAKEN and isinstance(refusal.at, Link | Element):
             self._clear_leftovers(plan, lease)

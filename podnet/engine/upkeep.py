@@ -106,7 +106,8 @@ class Upkeep(Ground):
                     continue
                 observed = self._kernel.observe(plan, namespace)
             difference = diff(observed, plan)
-            if not difference or not bears_alias(observed, lease):
+            # Asked anew: a link that just goes, with its namespace or by hand, has lost some of the rest before.
+            if not difference or not bears_alias(self._kernel.observe(self.node_side(lease)), lease):
                 continue
             found.append((lease, faults(observed, difference, lease.netns_path)))
             on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
