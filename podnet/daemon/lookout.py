@@ -5,6 +5,7 @@ What is found is logged once, when it is found and when it is over, not at every
 
 import logging
 import time
+from typing import NamedTuple
 
 from podnet.daemon.describe import describe
 from podnet.engine import Engine
@@ -24,6 +25,13 @@ NODE_EVERY = 6
 log = logging.getLogger("podnet")
 
 
+class Told(NamedTuple):
+    """What was logged, and of whom."""
+
+    who: str
+    text: str
+
+
 class Lookout:
     """Looks every `interval` seconds (0: never); a pod that has been gone for `grace` seconds is collected."""
 
@@ -36,7 +44,7 @@ class Lookout:
         self._last = time.monotonic()
         self._looks = 0
         self._audited = ""
-        self._told: dict[str, str] = {}
+        self._told: dict[str, Told] = {}
 
     def wait(self, idle: float) -> float | None:
         """Return how many seconds there are until the next look, None for ever.
@@ -97,11 +105,12 @@ class Lookout:
         return [(lease.link, "; ".join(faults)) for lease, faults in found]
 
     def _tell(self, key: str, text: str, who: str) -> None:
-        """Log `text` where it is not what was told of `key` last."""
-        before = self._told.get(key, "")
-        if text and text != before:
+        """Log `text` where it is not what was told of `key` last, and that it is over where there is none any more."""
+        before = self._told.get(key)
+        if text and (before is None or before.text != text):
             log.warning("drift: %s: %s", who, text)
         if text:
-            self._told[key] = text
-        else:
-            self._told.pop(key, None)
+            self._told[key] = Told(who, text)
+        elif before is not None:
+            del self._told[key]
+            log.info("over: %s: %s", before.who, before.text)

@@ -74,6 +74,7 @@ class Daemon:
         self._courses = Courses()
         self._waiting: dict[tuple[str, str], list[Connection]] = {}
         self._unwanted: set[str] = set()
+        self._complained: set[str] = set()
         self._named = -1
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
@@ -193,9 +194,13 @@ class Daemon:
 
     def _note_return(self, lease: Lease, answer: Answer) -> None:
         if answer.status:
+            first = lease.link not in self._complained
             self._unwanted.add(lease.link)
-            log.warning("%s: addresses are not given back yet: %s", lease.holder, answer.stdout.decode())
+            self._complained.add(lease.link)
+            level = logging.WARNING if first else logging.DEBUG
+            log.log(level, "%s: addresses are not given back yet: %s", lease.holder, answer.stdout.decode())
         else:
+            self._complained.discard(lease.link)
             self._doom()
 
     def _send(self, answers: Sequence[tuple[Connection, Answer]]) -> None:

@@ -10,6 +10,8 @@ from podnet.model import Lease, Network, NodeFacts
 from podnet.nft import Element, Set, Table
 from podnet.plan import GROUP_DOOMED, Link, Plan, State, Step, diff, key_of
 
+NETWORKS = 64
+"""Networks that are remembered before those that no pod is in any more are forgotten."""
 OURS = "podnet:"
 """What the alias of every link of podnet's begins with."""
 
@@ -24,6 +26,7 @@ class Ground:
         """Counts leases with aliases that came or went: whoever publishes them compares."""
         self._mesh = Plan()
         self._networks: tuple[Network, ...] = ()
+        self._configured: tuple[Network, ...] = ()
         self._store = store
         self._kernel = kernel
         self._clock = clock
@@ -77,6 +80,9 @@ class Ground:
         before = self._networks
         if network in before:
             return
+        if len(before) >= NETWORKS:  # another plugin may give each pod a subnet of its own
+            here = (*self._configured, *map(self._store.network_of, self._store.live()))
+            before = self._networks = tuple(dict.fromkeys(here))
         self._networks = (*before, network)
         try:
             self._build()

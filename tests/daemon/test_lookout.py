@@ -96,11 +96,12 @@ def test_a_link_that_was_deleted_is_told_once_until_it_is_over(
         node.delete("red")
         node.engine.reap()
         lookout.look()
-        assert logged() == []
+        (line,) = logged()
+        assert line.startswith(f"over: container red (eth0): link {lease.link} was deleted")
 
 
 def test_what_is_mended_is_told_each_time_it_was_broken(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
-    """One line with what was expected; the look after finds it right."""
+    """One line with what was expected; the look after finds it right, and says so."""
     node.add("red")
     before = node.state()
     for _ in range(2):
@@ -109,6 +110,9 @@ def test_what_is_mended_is_told_each_time_it_was_broken(node: FakeNode, lookout:
         (line,) = logged()
         assert line.startswith("drift: container red (eth0): missing: ip route add 10.244.1.2")
         assert node.state() == before
+        lookout.look()
+        (line,) = logged()
+        assert line.startswith("over: container red (eth0): missing: ip route add 10.244.1.2")
         lookout.look()
         assert logged() == []
 
@@ -171,18 +175,30 @@ def test_a_look_that_fails_is_told_once_and_made_again(node: FakeNode, lookout: 
         assert not lookout.look()
         assert logged() == []
         lookout.look()
-        assert logged() == []
+        (line,) = logged()
+        assert line.startswith("over: the node cannot be looked after")
 
 
 def test_looks_come_in_their_interval_or_never(node: FakeNode) -> None:
     """An interval of 0 is none."""
     store = cast("Store", node.store)
-    assert Lookout(node.engine, store, 0.0, GRACE).wait() is None
-    wait = Lookout(node.engine, store, 1000.0, GRACE).wait()
+    assert Lookout(node.engine, store, 0.0, GRACE).wait(1.0) is None
+    wait = Lookout(node.engine, store, 1000.0, GRACE).wait(1.0)
     assert wait is not None
     assert 0 < wait <= 1000
     tiny = Lookout(node.engine, store, 1e-9, GRACE)
-    assert tiny.wait() == 0.0
+    assert tiny.wait(1.0) == 0.0
+
+
+def test_a_look_waits_for_a_quiet_moment_but_not_without_end(node: FakeNode) -> None:
+    """While requests come it would make them wait: it is put off, for some intervals at most."""
+    store = cast("Store", node.store)
+    lookout = Lookout(node.engine, store, 0.2, GRACE)
+    busy = lookout.wait(0.0)
+    assert busy is not None
+    assert 0.2 < busy <= 0.25
+    overdue = Lookout(node.engine, store, 1e-9, GRACE)
+    assert overdue.wait(0.0) == 0.0
 
 
 # Aliases

@@ -13,6 +13,7 @@ from podnet.plan import Link, Object, Plan, Redirect, Step, Tbf, diff, inverse, 
 from podnet.plan.objects import Place
 from podnet.testing.namespaces import NodeNamespace, shaping_of, state_of
 from podnet.testing.values import FACTS, ROUTES, a_lease, a_network
+from podnet.testing.waiting import equal_soon
 
 pytestmark = pytest.mark.live
 
@@ -156,6 +157,6 @@ def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int
             told.sh(script(plan, theirs.path))
             assert state_of(ours.path) == state_of(theirs.path)
             assert shaping_of(ours.path) == shaping_of(theirs.path)
-            assert sent.state() == told.state()
+            equal_soon(sent.state, told.state)
             assert shaping_of(sent.name) == shaping_of(told.name) != seen[-1]
             seen.append(shaping_of(sent.name))
