@@ -90,6 +90,9 @@ class Lookout:
     def _audit(self) -> None:
         """Compare the next few attachments with what ADD made, in turn."""
         live = sorted(self._store.live(), key=lambda lease: lease.link)
+        for key in set(self._told) - {lease.link for lease in live} - {"node", "lookout"}:
+            if not key.endswith(" link"):
+                del self._told[key]  # the pod went with its fault
         turn = [lease for lease in live if lease.link > self._audited][:AUDITED]
         self._audited = turn[-1].link if len(turn) == AUDITED else ""
         found = dict(self._found(turn))
