@@ -35,14 +35,14 @@ class Daemon:
     def wait_log(self, text: str) -> str:
         """Return the first line with `text` in it, as soon as it is logged; raise where the daemon ends before."""
 
-        def found() -> str | None:
-            return next((line for line in self.log if text in line or not line), None)
+        def found() -> list[str]:
+            return [line for line in self.log if text in line or not line]  # an empty line is the log's end
 
         with self._told:
-            line = self._told.wait_for(found, PATIENCE)
-        if not line:
+            lines = self._told.wait_for(found, PATIENCE)
+        if not lines or not lines[0]:
             raise RuntimeError(f"{text!r} is not in the log: {self.log}")
-        return line
+        return lines[0]
 
     def end(self, how: int = signal.SIGTERM) -> int:
         """Send the signal `how`, 0 for none; return the exit status."""
