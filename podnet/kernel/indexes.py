@@ -5,6 +5,7 @@ drawn one after the other from a random start far above those the kernel counts 
 """
 
 import errno
+from collections.abc import Iterator
 from random import randrange
 
 from podnet.errors import KernelError
@@ -15,6 +16,7 @@ from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.plan import Link, Plan, Redirect, Step
 from podnet.plan.objects import Place
+from podnet.plan.plan import Verb
 
 FIRST_DRAWN = 1 << 24
 LAST_DRAWN = 1 << 30
@@ -39,15 +41,17 @@ class Indexes:
             thing = step.object
             if isinstance(thing, Link):
                 if step.verb == "add" and thing.kind and (thing.peer or thing.kind != "veth"):
-                    found[thing.at, thing.name] = self._draw()
+                    # One that takes the place of another of its name takes its index too: both are in one plan.
+                    found[thing.at, thing.name] = found.get((thing.at, thing.name)) or self._draw()
                     if thing.at == "node":
                         self._known[thing.name] = found[thing.at, thing.name]
                     if thing.peer:
                         found["pod", thing.peer] = self._draw()
                 elif (thing.at, thing.name) not in found:
                     found[thing.at, thing.name] = self._index(thing.at, thing.name, namespace)
-                if thing.master and step.verb != "delete" and ("node", thing.master) not in found:
-                    found["node", thing.master] = self.of(thing.master)
+                for other in _others(thing, step.verb):
+                    if ("node", other) not in found:
+                        found["node", other] = self.of(other)
                 continue
             for device in (getattr(thing, "dev", ""), _target(step)):
                 if device and (place := (thing.at, device)) not in found:  # type: ignore[union-attr] # has a place
@@ -88,6 +92,14 @@ class Indexes:
             return look_up(inside, name)
         finally:
             inside.close()
+
+
+def _others(link: Link, verb: Verb) -> Iterator[str]:
+    """Yield the node's links that a message of `link` names besides: its master, and what a tunnel sends by."""
+    if link.master and verb != "delete":
+        yield link.master
+    if link.vxlan and verb == "add":
+        yield link.vxlan.dev
 
 
 def _target(step: Step) -> str:
