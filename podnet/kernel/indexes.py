@@ -16,7 +16,6 @@ from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.plan import Link, Plan, Redirect, Step
 from podnet.plan.objects import Place
-from podnet.plan.plan import Verb
 
 FIRST_DRAWN = 1 << 24
 LAST_DRAWN = 1 << 30
@@ -49,12 +48,8 @@ class Indexes:
                         found["pod", thing.peer] = self._draw()
                 elif (thing.at, thing.name) not in found:
                     found[thing.at, thing.name] = self._index(thing.at, thing.name, namespace)
-                for other in _others(thing, step.verb):
-                    if ("node", other) not in found:
-                        found["node", other] = self.of(other)
-                continue
-            for device in (getattr(thing, "dev", ""), _target(step)):
-                if device and (place := (thing.at, device)) not in found:  # type: ignore[union-attr] # has a place
+            for place in _named(step):
+                if place not in found:
                     found[place] = self._index(*place, namespace)
         return found
 
@@ -94,17 +89,23 @@ class Indexes:
             inside.close()
 
 
-def _others(link: Link, verb: Verb) -> Iterator[str]:
-    """Yield the node's links that a message of `link` names besides: its master, and what a tunnel sends by."""
-    if link.master and verb != "delete":
-        yield link.master
-    if link.vxlan and verb == "add":
-        yield link.vxlan.dev
+def _named(step: Step) -> Iterator[tuple[Place, str]]:
+    """Yield the links that a step's messages name besides the one that it is; what is deleted leads nowhere any more.
 
-
-def _target(step: Step) -> str:
-    """Return the link that a step's object leads to; what is deleted leads nowhere any more."""
-    return step.object.to if isinstance(step.object, Redirect) and step.verb != "delete" else ""
+    A link's master and what a tunnel sends by are the node's.
+    """
+    thing = step.object
+    if isinstance(thing, Link):
+        if thing.master and step.verb != "delete":
+            yield "node", thing.master
+        if thing.vxlan and step.verb == "add":
+            yield "node", thing.vxlan.dev
+        return
+    at: Place = getattr(thing, "at", "node")
+    target = thing.to if isinstance(thing, Redirect) and step.verb != "delete" else ""
+    for device in (getattr(thing, "dev", ""), target):
+        if device:
+            yield at, device
 
 
 def look_up(route: NetlinkSocket, name: str) -> int:
