@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from podnet.cluster import parse_nodes, parse_settings
 from podnet.errors import InvalidConfiguration
 from podnet.lab import topology as lab_topology
-from podnet.lab.topology import CLUSTER_CIDRS, LAN, Endpoint, Topology, colour, node_list, node_settings, topology
+from podnet.lab.topology import CLUSTER_CIDRS, Endpoint, Topology, colour, node_list, node_settings, topology
 
 labs = st.builds(
     topology,
@@ -19,6 +19,7 @@ labs = st.builds(
     pods=st.integers(0, 100),
     datapath=st.sampled_from(["ptp", "bridge"]),
     families=st.sampled_from([(4,), (6,), (4, 6)]),
+    backend=st.sampled_from(lab_topology.BACKENDS),
 )
 
 
@@ -31,7 +32,9 @@ def test_no_name_and_no_address_is_given_twice(lab: Topology) -> None:
     cidrs = [c for n in lab.nodes for c in n.pod_cidrs]
     assert len(set(addresses)) == len(addresses)
     assert len(set(cidrs)) == len(cidrs)
-    assert all(a in LAN[a.version] and a != lab_topology.ROUTER[a.version] for a in addresses)
+    for n in lab.nodes:
+        lan = lab.lans[n.lan]
+        assert all(a in lan[a.version] and a != lab_topology.router(lan, a.version) for a in n.addresses)
     assert all(c.subnet_of(CLUSTER_CIDRS[c.version]) for c in cidrs)  # type: ignore[arg-type] # one version each
     assert all([a.version for a in n.addresses] == list(lab.families) for n in lab.nodes)
 
