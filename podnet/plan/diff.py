@@ -6,7 +6,7 @@ import msgspec
 
 from podnet.netlink.rtnl.qdisc import PSCHED_TICK_NS
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Key, Link, Place, Sysctl, Tbf
+from podnet.plan.objects import Address, Key, Link, Place, Sysctl, Tbf
 from podnet.plan.plan import Object, Plan, Step
 
 State = Mapping[Key, Object]
@@ -45,14 +45,16 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
     chains_to_flush = _stale_chains(observed, wanted)
     ruled = {key_of(rule.chain) for rule in wanted.values() if isinstance(rule, Rule)}
     chains_to_empty = {key_of(rule.chain) for rule in observed.values() if isinstance(rule, Rule)} - ruled
+    ours = tuple(ours)
+    observed, remade = _without_others(observed, wanted, ours)
+    gone = {_place_of(step.object) for step in remade}
     steps: list[Step] = [
         Step(thing, "not part of the desired state any more", "delete")
-        for thing in reversed(tuple(ours))
-        if key_of(thing) not in wanted and not isinstance(thing, Rule)
+        for thing in reversed(ours)
+        if key_of(thing) not in wanted and not isinstance(thing, Rule) and _place_of(thing) not in gone
     ]
+    steps += remade
     flushed: set[Key] = set()
-    observed, others = _without_others(observed, wanted)
-    steps += others
     for step in desired.steps:
         thing = step.object
         key = key_of(thing)
@@ -100,23 +102,28 @@ def satisfies(found: Object, wanted: Object) -> bool:
     return found == wanted
 
 
-def _without_others(observed: State, wanted: State) -> tuple[State, list[Step]]:
-    """Return `observed` without links that must be made anew and what is on them, and the steps that end those."""
-    others = [found for key, thing in wanted.items() if (found := observed.get(key)) and _is_other(found, thing)]
+def _without_others(observed: State, wanted: State, ours: Iterable[Object]) -> tuple[State, list[Step]]:
+    """Return `observed` without links that must be made anew and what is on them, and the steps that end those.
+
+    Those are links that were born with other options, and tunnels with another address of `ours` than they should have:
+    with its last address of a family, the kernel ends all of that family on a link, permanent neighbours too.
+    """
+    strays = {_place_of(thing) for thing in ours if isinstance(thing, Address) and thing.key not in wanted}
+    others = [
+        found
+        for key, thing in wanted.items()
+        if isinstance(thing, Link) and thing.vxlan and isinstance(found := observed.get(key), Link)
+        if _is_other(found, thing) or _place_of(found) in strays
+    ]
     gone = {_place_of(link) for link in others}
-    reason = "it was born otherwise than it should be, and a living one cannot be given that"
+    reason = "it has an address or was born with options that it should not have: it is made anew"
     left = {key: thing for key, thing in observed.items() if _place_of(thing) not in gone} if gone else observed
     return left, [Step(link, reason, "delete") for link in others]
 
 
-def _is_other(found: Object, wanted: Object) -> bool:
-    """Tell whether `found` is a link that would have to be another from birth on."""
-    return (
-        isinstance(wanted, Link)
-        and isinstance(found, Link)
-        and wanted.vxlan is not None
-        and found.vxlan != wanted.vxlan
-    )
+def _is_other(found: Link, wanted: Link) -> bool:
+    """Tell whether `found` would have to be another from birth on to be as `wanted`."""
+    return wanted.vxlan is not None and found.vxlan != wanted.vxlan
 
 
 def _place_of(thing: Object) -> tuple[Place, str]:

@@ -192,10 +192,11 @@ def _ifb_info(_link: Link, _context: _Context) -> LinkInfo:
 def _vxlan_info(link: Link, context: _Context) -> LinkInfo:
     """Return the options of a VXLAN device.
 
-    Over IPv4 its UDP checksum is 0, as RFC 7348 (section 5) has it; the inner packet has its own.  A checksum of 0 is
-    the one that nothing on the way can spoil: where a rule of somebody else's masquerades the outer packet while the
-    inner one's checksum is left to the device (flannel issue 1279), the kernel leaves a 0 alone since 5.7.  Over IPv6
-    the kernel's default stays, a checksum both sent and asked for: IPv6 has none of its own (RFC 6936), and
+    Over IPv4 its UDP checksum is 0, as RFC 7348 (section 5) has it; the inner packet has its own.  0 is the one that
+    nothing on the way can spoil.  Where a rule of somebody else's masquerades the outer packet while the inner
+    checksum is left to the device (flannel issue 1279), netfilter leaves a 0 alone since Linux 5.7, and corrects any
+    other as if it were the one left to the device: seen on 6.18, where then neither TCP nor UDP arrived, ICMP did.
+    Over IPv6 the kernel's default stays, a checksum both sent and asked for: IPv6 has none of its own (RFC 6936), and
     firewalls drop what has none.
     """
     wanted = link.vxlan
