@@ -210,7 +210,8 @@ class Space:
     def _fdb(self, entry: Fdb, verb: Verb) -> int:
         found = self.objects.get(entry.key)
         if verb == "delete":
-            return self._delete(entry) if found == entry else errno.ENOENT
+            # The kernel takes it for deleted where there is an entry of that MAC that leads elsewhere.
+            return (self._delete(entry) if found == entry else 0) if found else errno.ENOENT
         return self._add(entry, verb, present=found is not None)
 
     def _tbf(self, tbf: Tbf, verb: Verb) -> int:
