@@ -95,7 +95,7 @@ def sized_and_seen(backend: Backend, ends_of: Ends) -> dict[tuple[str, str], tup
 
 
 def test_what_a_tunnel_changes(ends_of: Ends) -> None:
-    """Nodes are seen by pods as their tunnel's end, pods by nodes as their node, and the tunnel tells what is too big."""
+    """Pods see a node as its tunnel's end, nodes see a pod as its node, and the tunnel tells what is too big."""
     found = sized_and_seen("vxlan", ends_of)
     assert found["n1-red", "n2-red"] == (1450, False, "10.244.1.2")
     assert found["n1", "n2-red"] == (1450, False, "10.244.1.0")
