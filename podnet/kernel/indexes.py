@@ -98,7 +98,7 @@ def _named(step: Step) -> Iterator[tuple[Place, str]]:
     if isinstance(thing, Link):
         if thing.master and step.verb != "delete":
             yield "node", thing.master
-        if thing.vxlan and step.verb == "add":
+        if thing.vxlan and thing.vxlan.dev and step.verb == "add":
             yield "node", thing.vxlan.dev
         return
     at: Place = getattr(thing, "at", "node")

@@ -72,7 +72,7 @@ def vxlan(own: Node, ways: Sequence[tuple[Node, Sequence[IPNetwork]]], facts: No
 def _device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterator[Step]:
     name, local = DEVICES[version], facts.address(version)
     assert local is not None  # noqa: S101 - underlay() has asked
-    mtu = facts.mtu - OVERHEAD[version]
+    mtu, uplink = facts.mtu - OVERHEAD[version], facts.uplink or "Ethernet"
     yield Step(
         Link(
             at="node",
@@ -85,7 +85,7 @@ def _device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterat
             ipv6_autoconf=False,
             vxlan=Vxlan(vni=tunnel.vni, local=local, port=tunnel.port, dev=facts.uplink),
         ),
-        f"backend: VXLAN over IPv{version}; MTU {mtu}: {facts.uplink}'s {facts.mtu} less {OVERHEAD[version]}",
+        f"backend: VXLAN over IPv{version}; MTU {mtu}: {uplink}'s {facts.mtu} less {OVERHEAD[version]}",
     )
     if vtep_address(own, IPV6) is not None:
         yield Step(

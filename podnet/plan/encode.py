@@ -202,7 +202,7 @@ def _vxlan_info(link: Link, context: _Context) -> LinkInfo:
     wanted = link.vxlan
     if wanted is None:
         return LinkInfo("vxlan")
-    index = context.indexes[link.at, wanted.dev]
+    index = context.indexes[link.at, wanted.dev] if wanted.dev else None
     common = VxlanOptions(id=wanted.vni, link=index, port=wanted.port, learning=0)
     if wanted.local.version == IPV4:
         return LinkInfo("vxlan", msgspec.structs.replace(common, local=wanted.local, udp_csum=0))

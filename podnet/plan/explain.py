@@ -159,8 +159,8 @@ def _tunnel(link: Link) -> str:
         return ""
     vxlan = link.vxlan
     checksum = " noudpcsum" if vxlan.local.version == 4 else ""  # noqa: PLR2004 - IP version
-    ways = f"local {vxlan.local} dev {quote(vxlan.dev)} dstport {vxlan.port}"
-    return f" id {vxlan.vni} {ways} nolearning{checksum}"
+    by = f" dev {quote(vxlan.dev)}" if vxlan.dev else ""
+    return f" id {vxlan.vni} local {vxlan.local}{by} dstport {vxlan.port} nolearning{checksum}"
 
 
 def _peer(link: Link, speaker: Speaker, links: Links) -> str:

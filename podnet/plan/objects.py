@@ -36,7 +36,8 @@ PROTOCOL_BOOT = 3
 class Vxlan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a link of kind ``vxlan`` is born with: a living one takes another `vni`, `local` or `port` no more.
 
-    It sends from `local`, by the link `dev`, to UDP `port` of whom the forwarding table names; it learns nothing.
+    It sends from `local`, by the link `dev` (empty: by the routes), to UDP `port` of whom the forwarding table names;
+    it learns nothing.
     Its checksums: see :mod:`podnet.plan.encode`.
     """
 

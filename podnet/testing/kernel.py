@@ -315,7 +315,7 @@ class FakeKernel:
                 names.append((thing.at, thing.name))
                 if thing.master:
                     names.append(("node", thing.master))
-                if thing.vxlan and creates(step):
+                if thing.vxlan and thing.vxlan.dev and creates(step):
                     names.append(("node", thing.vxlan.dev))
             elif isinstance(thing, Address | Neighbour | Fdb | Route | Tbf | Redirect) and thing.dev:
                 names.append((thing.at, thing.dev))

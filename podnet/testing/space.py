@@ -326,7 +326,7 @@ def _links_of(thing: Object) -> Iterator[str]:
         yield thing.name
         if thing.master:
             yield thing.master
-        if thing.vxlan:
+        if thing.vxlan and thing.vxlan.dev:
             yield thing.vxlan.dev
     elif isinstance(thing, Address | Neighbour | Fdb | Tbf | Redirect) or (isinstance(thing, Route) and thing.dev):
         yield thing.dev

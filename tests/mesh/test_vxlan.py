@@ -9,7 +9,22 @@ from hypothesis import strategies as st
 
 from podnet import mesh
 from podnet.model import Backend, Node, NodeFacts, Tunnel
-from podnet.plan import GROUP_MESH, PROTOCOL, Address, Fdb, Link, Neighbour, Object, Plan, Route, Sysctl, Vxlan, key_of
+from podnet.plan import (
+    GROUP_MESH,
+    PROTOCOL,
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Object,
+    Plan,
+    Route,
+    Step,
+    Sysctl,
+    Vxlan,
+    explain,
+    key_of,
+)
 from podnet.testing.values import FACTS
 
 ON_LAN = msgspec.structs.replace(FACTS, subnets=(ip_network("10.99.0.0/24"), ip_network("fd99::/64")))
@@ -127,6 +142,15 @@ def test_a_family_without_pods_here_has_no_way() -> None:
     assert not any(isinstance(step.object, Sysctl) for step in plan.steps)
     assert mesh.between((a_node(2), a_node(3)), ON_LAN, "vxlan", TUNNEL) == Plan()
     assert mesh.between((a_node(1),), ON_LAN, "vxlan", TUNNEL) == Plan()
+
+
+def test_a_node_that_is_reached_by_its_address_on_lo_has_no_uplink_to_name() -> None:
+    """Without an uplink the routes say by which link the outer packets go."""
+    link = things("vxlan", a_node(2), facts=msgspec.structs.replace(ON_LAN, uplink=""))[0]
+    assert isinstance(link, Link)
+    assert link.vxlan is not None
+    assert link.vxlan.dev == ""
+    assert "local 10.99.0.11 dstport" in explain(Plan((Step(link, ""),)))[0].command
 
 
 def test_several_cidrs_of_a_node_are_one_tunnel() -> None:

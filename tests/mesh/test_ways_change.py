@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from podnet import mesh
 from podnet.engine import Engine
 from podnet.model import Backend, Node, NodeFacts, Tunnel
-from podnet.plan import Plan, script
+from podnet.plan import Plan, inverse, script
 from podnet.testing import ManualClock, MemoryStore
 from podnet.testing.namespaces import NodeNamespace
 from podnet.testing.values import FACTS
@@ -55,6 +55,7 @@ STATES = {
     "another VNI": State(tunnel=Tunnel(vni=8)),
     "another port": State(tunnel=Tunnel(port=8472)),
     "by IPv6": State(facts=V6_ALONE),
+    "by the routes": State(facts=replace(ON_LAN, uplink="")),
     "a narrower uplink": State(facts=replace(ON_LAN, mtu=1400)),
 }
 
@@ -62,14 +63,13 @@ STATES = {
 @pytest.mark.parametrize("way", ["there", "back"])
 @pytest.mark.parametrize("name", [name for name in STATES if name != "vxlan"])
 def test_a_change_leaves_what_a_fresh_node_would_have(name: str, way: str) -> None:
-    """Reconciled from one to the other, the kernel is as the printed script leaves an empty one; then nothing is left.
+    """Reconciled from one to the other, the kernel is as the printed script leaves an empty one; nothing is left to do.
 
-    Nothing is told to be done by a second reconciliation.
+    What is dismantled then leaves nothing, as the printed inverse.
     """
     before, after = (STATES["vxlan"], STATES[name]) if way == "there" else (STATES[name], STATES["vxlan"])
     with ExitStack() as stack:
         changed, fresh = (NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack) for _ in range(2))
-        empty = fresh.state()
         with changed.inside():
             engine = Engine(before.facts, MemoryStore(before.facts.boot_id), changed.kernel, ManualClock())
             engine.reconcile([], before.facts, before.plan())
@@ -80,7 +80,9 @@ def test_a_change_leaves_what_a_fresh_node_would_have(name: str, way: str) -> No
         assert changed.state() == fresh.state()
         with changed.inside():
             engine.dismantle()
-        assert changed.state() == empty
+        fresh.sh(script(inverse(after.plan())))
+        assert changed.state() == fresh.state()
+        assert "podnet-vx" not in str(changed.state())
 
 
 def test_what_is_taken_away_by_hand_is_made_again() -> None:

@@ -114,7 +114,6 @@ def test_tunnels_to_other_nodes_are_the_same_in_text_and_bytes(
     others = [Node(f"n{n}", (addresses[0] + n, addresses[-1] + n), cidrs[n - 2]) for n in (2, 3)]
     plan = mesh.between((Node("n1", addresses, own), *others), facts, "vxlan", Tunnel())
     told, sent = NodeNamespace(f"{unique}-a", stack), NodeNamespace(f"{unique}-b", stack)
-    before = sent.state()
     with sent.inside():
         sent.kernel.apply(plan)
         assert diff(sent.kernel.observe(plan), plan) == Plan()
@@ -124,7 +123,8 @@ def test_tunnels_to_other_nodes_are_the_same_in_text_and_bytes(
     with sent.inside():
         sent.kernel.dismantle(inverse(plan))
     told.sh(script(inverse(plan)))
-    assert sent.state() == told.state() == before
+    assert sent.state() == told.state()
+    assert "podnet-vx" not in str(told.state())
 
 
 MAC = "02:00:00:00:00:%02x"
