@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from podnet import mesh
 from podnet.engine import Engine
+from podnet.errors import NodeNotReady
 from podnet.model import Backend, Node, NodeFacts, Tunnel
 from podnet.plan import Plan, inverse, script
 from podnet.testing import ManualClock, MemoryStore
@@ -126,3 +127,18 @@ def test_a_device_of_other_options_is_told_of_as_one_fault() -> None:
             assert "vni=28782" in fault
             assert "vni=8" in fault
             assert engine.audit_node() == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_node_elsewhere_is_not_reached_directly_and_the_error_says_what_does(version: int) -> None:
+    """The kernel takes no gateway that is on no subnet; with the backend that the error names the node is reached."""
+    far = a_node(3, lan=1)
+    alone = replace(far, pod_cidrs=tuple(cidr for cidr in far.pod_cidrs if cidr.version == version))
+    state = State((a_node(1), alone), "direct")
+    with ExitStack() as stack:
+        node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
+        with node.inside():
+            engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
+            with pytest.raises(NodeNotReady, match="`backend: auto` in podnet.yaml"):
+                engine.reconcile([], ON_LAN, state.plan())
+            engine.reconcile([], ON_LAN, state._replace(backend="auto").plan())

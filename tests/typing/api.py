@@ -15,7 +15,7 @@ from podnet.engine import Engine
 from podnet.errors import KernelError, PodnetError, RequestError, Unavailable
 from podnet.kernel import Kernel
 from podnet.kernel.facts import node_facts
-from podnet.model import Attachment, Lease, Network, Node, NodeFacts, PodAddress, PodRoute, Range, link_name
+from podnet.model import Attachment, Lease, Network, Node, NodeFacts, PodAddress, PodRoute, Range, Tunnel, link_name
 from podnet.netlink.message import MESSAGES, Message, Request
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal, Transaction
@@ -59,6 +59,7 @@ def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: Node
         datapath.node_plan([network], facts), mesh.direct(nodes, facts), datapath.attach(network, facts, lease)
     )
     assert_type(whole, plan.Plan)
+    assert_type(mesh.between(nodes, facts, "auto", Tunnel(vni=1)), plan.Plan)
     assert_type(whole.steps, tuple[plan.Step, ...])
     assert_type(whole.objects(), Iterator[plan.Object])
     assert_type(plan.inverse(whole), plan.Plan)
