@@ -139,6 +139,6 @@ def test_a_node_elsewhere_is_not_reached_directly_and_the_error_says_what_does(v
         node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
         with node.inside():
             engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
-            with pytest.raises(NodeNotReady, match="`backend: auto` in podnet.yaml"):
+            with pytest.raises(NodeNotReady, match="`backend: auto` in podnet"):
                 engine.reconcile([], ON_LAN, state.plan())
             engine.reconcile([], ON_LAN, state._replace(backend="auto").plan())
