@@ -20,6 +20,7 @@ from podnet.errors import IOFailure
 from podnet.lab import record, topology, world
 from podnet.lab.check import Checked, check
 from podnet.lab.drawing import draw
+from podnet.model import Backend
 
 FAILURES = 12  # as many as fit on a screen
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ def _shape(command: F) -> F:
         click.option("--datapath", default="ptp", show_default=True, type=click.Choice(topology.DATAPATHS)),
         click.option("--dual-stack", is_flag=True, help="IPv4 and IPv6."),
         click.option("--ipv6", is_flag=True, help="IPv6 alone."),
-        click.option("--backend", default="direct", show_default=True, type=click.Choice(list(topology.BACKENDS)),
+        click.option("--backend", default="direct", show_default=True, type=click.Choice(topology.BACKENDS),
                      help="How packets go from node to node."),
     ]):  # fmt: skip
         command = option(command)
@@ -179,7 +180,14 @@ def _own(name: str) -> str:
 
 
 def _up(
-    name: str, *, nodes: int, pods: int, datapath: Literal["ptp", "bridge"], dual_stack: bool, ipv6: bool, backend: str
+    name: str,
+    *,
+    nodes: int,
+    pods: int,
+    datapath: Literal["ptp", "bridge"],
+    dual_stack: bool,
+    ipv6: bool,
+    backend: Backend,
 ) -> float:
     """Make a lab and return how many seconds that took."""
     if dual_stack and ipv6:

@@ -27,10 +27,10 @@ def command(datapath: Datapath | None, iptables: bool, conf: str | None, config:
     # Everything that a plan is made of: imported when the command runs, not when it is named.
     import msgspec  # noqa: PLC0415
 
-    from podnet import cni, mesh  # noqa: PLC0415
+    from podnet import cni  # noqa: PLC0415
     from podnet import datapath as datapaths  # noqa: PLC0415
     from podnet.cluster import read_settings  # noqa: PLC0415
-    from podnet.daemon.node import list_nodes, network_of, own_addresses  # noqa: PLC0415
+    from podnet.daemon.node import list_nodes, network_of, own_addresses, ways_of  # noqa: PLC0415
     from podnet.ipam.ranges import pool_of  # noqa: PLC0415
     from podnet.kernel.facts import node_facts  # noqa: PLC0415
     from podnet.plan import Plan  # noqa: PLC0415
@@ -47,7 +47,7 @@ def command(datapath: Datapath | None, iptables: bool, conf: str | None, config:
     text = net_script(
         network,
         lambda pool: pool_of(pool).spans,
-        Plan.of(datapaths.node_plan([network], facts), mesh.direct(nodes, facts)),
+        Plan.of(datapaths.node_plan([network], facts), ways_of(settings, nodes, facts)),
         lambda lease: datapaths.attach(network, facts, lease),
         firewall="iptables" if iptables else "nft",
         origin=conf or config,

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 
 import msgspec
 
+from podnet import mesh
 from podnet.cluster.nodes import own_node
 from podnet.cluster.settings import Settings
 from podnet.model import Network, Node, NodeFacts, Range
@@ -15,21 +16,27 @@ IPNetwork = IPv4Network | IPv6Network
 def default_network(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
     """Return the network of the node that `facts` name: pods get one address per family of its pod CIDRs.
 
-    The cluster's CIDRs are the pods' of all nodes where podnet.yaml names none.  Raises NodeNotReady when the node is
+    The cluster's CIDRs are the pods' of all nodes where podnet.yaml names none.  Nodes past a tunnel see this node's
+    address instead of a pod's.  Raises NodeNotReady when the node is
     not listed or has no pod CIDR.
     """
     node = own_node(nodes, facts.name)
     versions = dict.fromkeys(cidr.version for cidr in node.pod_cidrs)
     cluster = settings.cluster_cidrs or tuple(cidr for other in nodes for cidr in other.pod_cidrs)
-    hosts = (ip_network(address) for other in nodes for address in other.addresses)
+    hosts = (
+        ip_network(address)
+        for other in nodes
+        for address in other.addresses
+        if mesh.sees_pods(other, address.version, facts, settings.backend)
+    )
     return msgspec.structs.replace(
-        standalone_network(settings),
+        standalone_network(settings, facts),
         non_masquerade=_collapsed((*cluster, *hosts, *settings.non_masquerade_cidrs)),
         ranges=tuple(tuple(_range(c) for c in node.pod_cidrs if c.version == version) for version in versions),
     )
 
 
-def standalone_network(settings: Settings) -> Network:
+def standalone_network(settings: Settings, facts: NodeFacts) -> Network:
     """Return the network of a node that no list has: without addresses of its own.
 
     It still serves CNI configurations that bring their own ranges.
@@ -39,6 +46,7 @@ def standalone_network(settings: Settings) -> Network:
         datapath=settings.datapath,
         bridge=settings.bridge,
         mtu=settings.mtu,
+        overhead=mesh.overhead(facts, settings.backend),
         masquerade=settings.masquerade,
         non_masquerade=_collapsed(settings.non_masquerade_cidrs),
         quarantine=settings.quarantine,

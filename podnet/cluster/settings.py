@@ -9,9 +9,9 @@ import msgspec
 
 from podnet.cluster.document import Document, IPNetwork, read_text
 from podnet.errors import IOFailure
+from podnet.model import Backend, Tunnel
 
 Datapath = Literal["ptp", "bridge"]
-Backend = Literal["direct"]
 
 PATH = "/etc/podnet/podnet.yaml"
 
@@ -19,6 +19,7 @@ PATH = "/etc/podnet/podnet.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # net/core/dev.c, dev_valid_name: what may not be part of an interface's name; IFNAMSIZ counts the NUL.
 _IFNAME = re.compile(r"(?!\.{1,2}\Z)[^\s/:]{1,15}")
+_VNI_MOST, _PORT_MOST = (1 << 24) - 1, (1 << 16) - 1  # RFC 7348 (5), RFC 768
 _MTU_IPV4, _MTU_IPV6, _MTU_MOST = 68, 1280, 65535  # RFC 791 (3.2), RFC 8200 (5), a 16-bit length
 
 
@@ -49,6 +50,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     mtu: int = 0
     uplink: str = ""
     backend: Backend = "direct"
+    vxlan: Tunnel = Tunnel()
     cluster_cidrs: tuple[str, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mtu: int = 0
     uplink: str = ""
     backend: Backend = "direct"
+    vxlan: Tunnel = Tunnel()
     cluster_cidrs: tuple[IPNetwork, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[IPNetwork, ...] = ()
@@ -105,6 +108,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
     file = document.convert(_File)
     cluster_cidrs = _networks(document, file.cluster_cidrs, ".cluster-cidrs")
     _check(document, file, cluster_cidrs)
+    _check_tunnel(document, file.vxlan)
     return Settings(
         node=file.node or hostname,
         network=file.network,
@@ -113,6 +117,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         mtu=file.mtu,
         uplink=file.uplink,
         backend=file.backend,
+        vxlan=file.vxlan,
         cluster_cidrs=cluster_cidrs,
         masquerade=file.masquerade,
         non_masquerade_cidrs=_networks(document, file.non_masquerade_cidrs, ".non-masquerade-cidrs"),
@@ -162,3 +167,10 @@ def _check(document: Document, file: _File, cluster_cidrs: tuple[IPNetwork, ...]
             document.refuse(path, f"{number} is out of range; use 0 or more")
     if not file.nodes:
         document.refuse(".nodes", "is empty; name a file, or leave the key out for nodes.yaml beside this one")
+
+
+def _check_tunnel(document: Document, tunnel: Tunnel) -> None:
+    """Refuse numbers that VXLAN's headers have no room for."""
+    for path, number, most in ((".vxlan.vni", tunnel.vni, _VNI_MOST), (".vxlan.port", tunnel.port, _PORT_MOST)):
+        if not 1 <= number <= most:
+            document.refuse(path, f"{number} is out of range; use 1 to {most}")

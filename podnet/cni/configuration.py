@@ -254,6 +254,7 @@ def _network(document: Document, name: str, defaults: Network, role: Role, deleg
         datapath=_datapath(document.datapath, defaults),
         bridge=defaults.bridge if document.bridge is None else check_link_name(document.bridge, "bridge"),
         mtu=defaults.mtu if document.mtu is None else document.mtu,
+        overhead=defaults.overhead,
         masquerade=_either(document.masquerade, document.ip_masq, "masquerade", "ipMasq", defaults.masquerade),
         non_masquerade=_non_masquerade(document, defaults),
         hairpin=_either(document.hairpin, document.hairpin_mode, "hairpin", "hairpinMode", defaults.hairpin),

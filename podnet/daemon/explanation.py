@@ -4,9 +4,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from podnet import cni, datapath, mesh
+from podnet import cni, datapath
 from podnet.cluster import read_settings
-from podnet.daemon.node import list_nodes, network_of, own_addresses
+from podnet.daemon.node import list_nodes, network_of, own_addresses, ways_of
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, UnknownContainer
 from podnet.kernel.facts import node_facts
@@ -38,7 +38,7 @@ def explain_container(paths: Paths, container: str) -> Explanation:
             )
         networks = {lease.attachment.network: store.network_of(lease) for lease in leases}
         pods = [line for lease in leases for line in _pod(networks[lease.attachment.network], facts, lease)]
-    node = Plan.of(datapath.node_plan(list(networks.values()), facts), mesh.direct(nodes, facts))
+    node = Plan.of(datapath.node_plan(list(networks.values()), facts), ways_of(settings, nodes, facts))
     return Explanation(explain(node), pods)
 
 
@@ -59,7 +59,7 @@ def explain_configuration(paths: Paths, document: bytes | None, *, container: st
             "or give ipam.ranges in the configuration"
         )
     lease = first_lease(network, container)
-    node = Plan.of(datapath.node_plan([network], facts), mesh.direct(nodes, facts))
+    node = Plan.of(datapath.node_plan([network], facts), ways_of(settings, nodes, facts))
     return Explanation(explain(node), _pod(network, facts, lease))
 
 

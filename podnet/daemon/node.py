@@ -47,7 +47,12 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
     """
     if any(node.name == facts.name for node in nodes):
         return default_network(settings, nodes, facts)
-    return standalone_network(settings)
+    return standalone_network(settings, facts)
+
+
+def ways_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Plan:
+    """Return what leads from the node of `facts` to the pods of the others."""
+    return mesh.between(nodes, facts, settings.backend, settings.vxlan)
 
 
 def list_nodes(settings: Settings) -> tuple[Node, ...]:
@@ -82,7 +87,7 @@ class NodeContext:
         self.nodes = tuple(nodes)
         facts = self._facts()
         network = network_of(self.settings, self.nodes, facts)
-        done = self.engine.reconcile([network], facts, mesh.direct(self.nodes, facts))
+        done = self.engine.reconcile([network], facts, ways_of(self.settings, self.nodes, facts))
         self.network = network
         return done
 

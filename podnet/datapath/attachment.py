@@ -60,8 +60,16 @@ def gateway_of(network: Network, leased: PodAddress) -> IPAddress:
 
 
 def mtu_of(network: Network, facts: NodeFacts) -> int:
-    """Return the MTU of the network's links in bytes: its own, or the node's."""
-    return network.mtu or facts.mtu
+    """Return the MTU of the network's links in bytes: its own, or the node's less what goes around packets."""
+    return network.mtu or facts.mtu - network.overhead
+
+
+def why_mtu(network: Network, facts: NodeFacts) -> str:
+    """Return the end of a link's reason: why its MTU is not the uplink's, where the way to other nodes takes some."""
+    if network.mtu or not network.overhead:
+        return ""
+    uplink = facts.uplink or "Ethernet"
+    return f"; MTU {mtu_of(network, facts)}: {uplink}'s {facts.mtu} less {network.overhead} for VXLAN's headers"
 
 
 def host_mac(network: Network, lease: Lease) -> str:
@@ -73,14 +81,17 @@ def host_mac(network: Network, lease: Lease) -> str:
 
 
 def _ptp(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
-    yield Step(_host_end(network, facts, lease), "datapath ptp: a veth pair, one end in the pod")
+    yield Step(
+        _host_end(network, facts, lease), f"datapath ptp: a veth pair, one end in the pod{why_mtu(network, facts)}"
+    )
     yield from _to_the_pod(facts, lease)
 
 
 def _bridge(network: Network, facts: NodeFacts, lease: Lease) -> Iterator[Step]:
     yield Step(
         _host_end(network, facts, lease, master=network.bridge),
-        f"datapath bridge: a veth pair, one end in the pod, the other a port of {network.bridge}, isolated from others",
+        f"datapath bridge: a veth pair, one end in the pod, the other a port of {network.bridge}, isolated from others"
+        f"{why_mtu(network, facts)}",
     )
     yield from _to_the_pod(facts, lease)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from podnet.datapath.attachment import mtu_of
+from podnet.datapath.attachment import mtu_of, why_mtu
 from podnet.datapath.hardware import bridge_mac
 from podnet.datapath.ruleset import network_elements, skeleton
 from podnet.model import Network, NodeFacts, Range
@@ -36,6 +36,7 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
 def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterator[Step]:
     """Yield the bridge `name` as all `networks` that share it need it, with each gateway once; the first says whose."""
     first = networks[0].name
+    widest = max(networks, key=lambda network: mtu_of(network, facts))
     families = {version: network.name for network in reversed(networks) for version in network.families}
     yield Step(
         Link(
@@ -43,13 +44,13 @@ def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterato
             name=name,
             kind="bridge",
             mac=bridge_mac(name),
-            mtu=max(mtu_of(network, facts) for network in networks),
+            mtu=mtu_of(widest, facts),
             group=GROUP_PODS,
             alias=f"podnet:network:{first}",
             ipv6_autoconf=False,
             route_localnet=IPV4 in families,
         ),
-        f"datapath bridge: network {first} has its pods on {name}",
+        f"datapath bridge: network {first} has its pods on {name}{why_mtu(widest, facts)}",
     )
     if IPV6 in families:
         yield Step(

@@ -3,7 +3,7 @@
 from podnet.nft import Rule
 from podnet.plan import Link, Object, Plan, State, Step, Tbf, headline, key_of
 
-SHOWN = ("kind", "mac", "mtu", "group", "alias", "master", "isolated", "ipv6_autoconf", "route_localnet", "up")
+SHOWN = ("kind", "mac", "mtu", "group", "alias", "master", "isolated", "ipv6_autoconf", "route_localnet", "vxlan", "up")
 
 
 def first_difference(observed: State, difference: Plan, namespace: str) -> str:
@@ -15,7 +15,9 @@ def first_difference(observed: State, difference: Plan, namespace: str) -> str:
 
 def faults(observed: State, difference: Plan, namespace: str) -> list[str]:
     """Return every difference as expected and found; what is deleted to be made again is told once."""
-    return [_fault(step, observed.get(key_of(step.object)), namespace) for step in difference.steps if _tells(step)]
+    told = [(step, observed.get(key_of(step.object))) for step in difference.steps if _tells(step)]
+    # What is as it should be on a link that is not goes with it, and is made again.
+    return [_fault(step, found, namespace) for step, found in told if found != step.object or step.verb == "flush"]
 
 
 def _tells(step: Step) -> bool:

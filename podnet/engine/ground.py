@@ -141,7 +141,8 @@ def refuse_strangers(observed: State, node: Plan) -> None:
         wanted = step.object
         found = observed.get(key_of(wanted)) if isinstance(wanted, Link) else None
         if isinstance(wanted, Link) and isinstance(found, Link) and not found.alias.startswith(OURS):
+            other = "name another in podnet.yaml (bridge: NAME)" if wanted.kind == "bridge" else "delete or rename it"
             raise NodeNotReady(
-                f"link {found.name} is there and is not podnet's: name another in podnet.yaml (bridge: NAME), or hand "
-                f"it over with `ip link set {found.name} alias {wanted.alias}`"
+                f"link {found.name} is there and is not podnet's: {other}, or hand it over with "
+                f"`ip link set {found.name} alias {wanted.alias}`"
             )

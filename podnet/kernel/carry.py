@@ -21,10 +21,13 @@ from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
 from podnet.plan import Address, Batch, Plan, Sysctl, headline
 
+ELSEWHERE = "that gateway is on no subnet of this node: `backend: auto` in podnet.yaml reaches nodes that are elsewhere"
 HINTS = {
     errno.EPERM: "podnet needs CAP_NET_ADMIN, run it as root",
     errno.EOPNOTSUPP: "this kernel lacks the feature: load or build the module for it",
     errno.EEXIST: "something of that name or address is there already",
+    errno.ENETUNREACH: ELSEWHERE,
+    errno.EHOSTUNREACH: ELSEWHERE,
     errno.ENOBUFS: "the kernel has no memory for it now, ask again",
 }
 

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
 
 from podnet.errors import NodeNotReady
 from podnet.kernel.socket import NetlinkSocket
 from podnet.model import NodeFacts
+from podnet.model.node import IPNetwork
 from podnet.netlink.attributes import IPAddress
 from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import AF_INET, AF_INET6, Addr, Link, Route
@@ -52,6 +54,7 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
         uplink=(link.ifname or "") if link else "",
         mtu=(link.mtu or DEFAULT_MTU) if link else DEFAULT_MTU,
         addresses=own,
+        subnets=tuple(_without_gateway(routes, index)) if index else (),
         ra_links=tuple(sorted(ra for one in links if (ra := one.ifname) and _listens_to_routers(ra))),
     )
 
@@ -82,6 +85,22 @@ def _first_of_each_family(found: Iterable[Addr], index: int) -> Iterable[IPAddre
             continue
         seen.add(address.version)
         yield address
+
+
+def _without_gateway(routes: Iterable[Route], index: int) -> Iterable[IPNetwork]:
+    """Yield the destinations that the link reaches by itself, each once: its subnets, however they came to be routed.
+
+    Routes tell it, not prefix lengths: an address may be /24 without its subnet being on the link (noprefixroute).
+    """
+    seen = set()
+    for route in routes:
+        if route.oif != index or route.gateway is not None or route.dst is None or route.type != RTN_UNICAST:
+            continue
+        subnet = ip_network(f"{route.dst}/{route.dst_len}")
+        if subnet.is_link_local or subnet in seen:
+            continue
+        seen.add(subnet)
+        yield subnet
 
 
 def _listens_to_routers(link: str) -> bool:

@@ -5,6 +5,7 @@ drawn one after the other from a random start far above those the kernel counts 
 """
 
 import errno
+from collections.abc import Iterator
 from random import randrange
 
 from podnet.errors import KernelError
@@ -39,18 +40,16 @@ class Indexes:
             thing = step.object
             if isinstance(thing, Link):
                 if step.verb == "add" and thing.kind and (thing.peer or thing.kind != "veth"):
-                    found[thing.at, thing.name] = self._draw()
+                    # One that takes the place of another of its name takes its index too: both are in one plan.
+                    found[thing.at, thing.name] = found.get((thing.at, thing.name)) or self._draw()
                     if thing.at == "node":
                         self._known[thing.name] = found[thing.at, thing.name]
                     if thing.peer:
                         found["pod", thing.peer] = self._draw()
                 elif (thing.at, thing.name) not in found:
                     found[thing.at, thing.name] = self._index(thing.at, thing.name, namespace)
-                if thing.master and step.verb != "delete" and ("node", thing.master) not in found:
-                    found["node", thing.master] = self.of(thing.master)
-                continue
-            for device in (getattr(thing, "dev", ""), _target(step)):
-                if device and (place := (thing.at, device)) not in found:  # type: ignore[union-attr] # has a place
+            for place in _named(step):
+                if place not in found:
                     found[place] = self._index(*place, namespace)
         return found
 
@@ -90,9 +89,23 @@ class Indexes:
             inside.close()
 
 
-def _target(step: Step) -> str:
-    """Return the link that a step's object leads to; what is deleted leads nowhere any more."""
-    return step.object.to if isinstance(step.object, Redirect) and step.verb != "delete" else ""
+def _named(step: Step) -> Iterator[tuple[Place, str]]:
+    """Yield the links that a step's messages name besides the one that it is; what is deleted leads nowhere any more.
+
+    A link's master and what a tunnel sends by are the node's.
+    """
+    thing = step.object
+    if isinstance(thing, Link):
+        if thing.master and step.verb != "delete":
+            yield "node", thing.master
+        if thing.vxlan and thing.vxlan.dev and step.verb == "add":
+            yield "node", thing.vxlan.dev
+        return
+    at: Place = getattr(thing, "at", "node")
+    target = thing.to if isinstance(thing, Redirect) and step.verb != "delete" else ""
+    for device in (getattr(thing, "dev", ""), target):
+        if device:
+            yield at, device
 
 
 def look_up(route: NetlinkSocket, name: str) -> int:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.message import Message, Request
-from podnet.netlink.rtnl import Addr, Filter, Neigh, Qdisc
+from podnet.netlink.rtnl import AF_BRIDGE, Addr, Filter, Neigh, Qdisc
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
@@ -22,9 +22,11 @@ from podnet.nft.element import message_elements
 from podnet.nft.message import ChainMessage, ElementsMessage, RuleMessage, SetMessage
 from podnet.nft.set import ANONYMOUS, CONSTANT, INTERVAL
 from podnet.plan import (
+    GROUP_MESH,
     GROUP_PODS,
     PROTOCOL,
     Address,
+    Fdb,
     Link,
     Neighbour,
     Object,
@@ -40,6 +42,7 @@ from podnet.plan.objects import Place
 
 M = TypeVar("M", bound=Message)
 
+OWN_GROUPS = frozenset({GROUP_PODS, GROUP_MESH})
 OWN_TABLES = (Table("inet", "podnet"), Table("bridge", "podnet"))
 
 
@@ -64,6 +67,8 @@ class Observer:
                 found += self._addresses(Addr(index=index), by_index, at)
             if Neighbour in kinds:
                 found += self._neighbours(Neigh(by_ifindex=index), by_index, at)
+            if Fdb in kinds and _is_vxlan(message):
+                found += self._forwarding(index, by_index, at)
             if Route in kinds:
                 found += self._routes(RouteMessage.matching(oif=index, table=RT_TABLE_MAIN), by_index, at)
         if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
@@ -79,15 +84,18 @@ class Observer:
     def owned(self) -> State:
         """Return every object here that is provably podnet's.
 
-        Links by group and alias, with their neighbours and, where one of them is shaped, their qdiscs; routes by
-        protocol; whatever is in podnet's tables.
+        Links by group and alias, with their neighbours and, where one of them is shaped, their qdiscs, of VXLAN devices
+        also the addresses and the forwarding table; routes by protocol; whatever is in podnet's tables.
         """
         links = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
         messages = [LinkMessage.decode(envelope.payload) for envelope in links]
         names = {message.index: message.ifname or "" for message in messages}
-        own = [m for m in messages if m.group == GROUP_PODS and (m.alias or "").startswith("podnet:")]
+        own = [m for m in messages if m.group in OWN_GROUPS and (m.alias or "").startswith("podnet:")]
         own_names = {m.index: m.ifname or "" for m in own}
         found: list[Object] = [decode.link(message, names, "node") for message in own]
+        for index in (message.index for message in own if _is_vxlan(message)):
+            found += self._addresses(Addr(index=index), own_names, "node")
+            found += self._forwarding(index, own_names, "node")
         found += self._neighbours(Neigh(), own_names, "node")
         if any(_is_shaped(message) for message in own):
             found += self._shaping(own_names, names, "node")
@@ -118,6 +126,11 @@ class Observer:
     def _neighbours(self, like: Neigh, names: decode.Names, at: Place) -> list[Object]:
         messages = (Neigh.decode(e.payload) for e in self._route.dump(like.dump()))
         return [found for m in messages if (found := decode.neighbour(m, names, at)) is not None]
+
+    def _forwarding(self, index: int, names: decode.Names, at: Place) -> list[Object]:
+        """Return the forwarding table of the VXLAN device `index`."""
+        messages = (Neigh.decode(e.payload) for e in self._route.dump(Neigh(family=AF_BRIDGE, ifindex=index).dump()))
+        return [found for m in messages if (found := decode.fdb(m, names, at)) is not None]
 
     def _shaping(
         self, names: decode.Names, targets: decode.Names, at: Place, *, filters: bool = True
@@ -190,11 +203,16 @@ def _is_shaped(message: LinkMessage) -> bool:
     return message.qdisc == "tbf" or (message.linkinfo is not None and message.linkinfo.kind == "ifb")
 
 
+def _is_vxlan(message: LinkMessage) -> bool:
+    return message.linkinfo is not None and message.linkinfo.kind == "vxlan"
+
+
 def _links_of(thing: Object) -> Iterable[str]:
     """Return the names of the links that `thing` speaks of."""
     if isinstance(thing, Link):
-        return (thing.name, thing.master) if thing.master else (thing.name,)
-    if isinstance(thing, Address | Neighbour | Tbf):
+        others = (thing.master, thing.vxlan.dev if thing.vxlan else "")
+        return (thing.name, *filter(None, others))
+    if isinstance(thing, Address | Neighbour | Fdb | Tbf):
         return (thing.dev,)
     if isinstance(thing, Redirect):
         return (thing.dev, thing.to) if thing.to else (thing.dev,)

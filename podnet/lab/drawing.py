@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from podnet.lab.topology import (
-    LAN,
     OUTSIDE,
     OUTSIDE_MTU,
-    ROUTER,
     UPLINK_MTU,
     IPAddress,
     LabNode,
     Topology,
+    router,
 )
 
 GAP = 2
@@ -23,16 +22,18 @@ DATAPATHS = {
 
 def draw(lab: Topology, pods: Mapping[str, Sequence[IPAddress]], width: int = 100) -> str:
     """Return the drawing of `lab`; `pods` are the addresses by pod name (n1-red), `width` is in characters."""
-    boxes = [box(node, lab, pods) for node in lab.nodes]
+    routers = joined(router(lan, f) for lan in lab.lans for f in lab.families)
     lines = [
         f"outside  {joined(OUTSIDE[f] for f in lab.families)}  sees nodes, never pods (masquerade)",
         f"{' ' * TRUNK}│     MTU {OUTSIDE_MTU}",
-        f"router   {joined(ROUTER[f] for f in lab.families)}  knows no route to any pod",
-        f"{' ' * TRUNK}│     MTU {UPLINK_MTU}, LAN {joined(LAN[f] for f in lab.families)}",
+        f"router   {routers}  knows no route to any pod",
     ]
-    for index, row in enumerate(rows(boxes, width)):
-        lines.append(bar(row, first=index == 0))
-        lines += beside(row)
+    for number, lan in enumerate(lab.lans):
+        boxes = [box(node, lab, pods) for node in lab.nodes if node.lan == number]
+        lines.append(f"{' ' * TRUNK}│     MTU {UPLINK_MTU}, LAN {joined(lan[f] for f in lab.families)}")
+        for index, row in enumerate(rows(boxes, width)):
+            lines.append(bar(row, first=index == 0))
+            lines += beside(row)
     lines.append(DATAPATHS[lab.datapath] + f"; node to node: {lab.backend}")
     return "\n".join(line.rstrip() for line in lines)
 

@@ -9,7 +9,8 @@ TOO BIG  one byte more, with DF: no answer, but the news that it is too big and 
          machine's own stack where the first link is the narrow one, and as ICMP from the router where it is not
 ======== ==================================================================================================
 
-The address that the target sees is part of what is expected: a pod's own within the cluster, its node's outside.
+The address that the target sees is part of what is expected: a pod's own within the cluster, its node's outside, and
+also at a node past a tunnel; a node is seen by pods past a tunnel with its tunnel end's address.
 The outside has no route to pods, as the internet has none, so what it would reach is not asked.
 """
 
@@ -108,10 +109,22 @@ def _pair(source: Endpoint, target: Endpoint, version: int, ends: Sequence[Endpo
         yield msgspec.structs.replace(small, kind=kind)
     if source is target:
         return
-    own = link_mtu(source, pod_mtu)
-    path = min(own, link_mtu(target, pod_mtu))
+    first = first_mtu(source, target, pod_mtu)
+    path = min(first, link_mtu(target, pod_mtu))
     yield msgspec.structs.replace(small, kind=Kind.FULL, size=path)
-    yield msgspec.structs.replace(small, kind=Kind.TOO_BIG, size=path + 1, mtu=path, by_router=path < own, seen=())
+    yield msgspec.structs.replace(small, kind=Kind.TOO_BIG, size=path + 1, mtu=path, by_router=path < first, seen=())
+
+
+def tunnelled(source: Endpoint, target: Endpoint) -> bool:
+    """Tell whether packets between two ends go in a tunnel: to a pod, or from one, of another segment."""
+    return "outside" not in {source.role, target.role} and source.segment != target.segment
+
+
+def first_mtu(source: Endpoint, target: Endpoint, pod_mtu: int) -> int:
+    """Return the MTU of the link by which packets to `target` leave `source`."""
+    if source.role == "node" and target.role == "pod" and (source.node == target.node or tunnelled(source, target)):
+        return pod_mtu  # the host's end of the pod's link, or the tunnel, which is as wide
+    return link_mtu(source, pod_mtu)
 
 
 def link_mtu(end: Endpoint, pod_mtu: int) -> int:
@@ -124,9 +137,10 @@ def seen_as(source: Endpoint, target: Endpoint, version: int, ends: Sequence[End
     if source.role == "node" and target.role == "pod" and source.node == target.node:
         return ()
     visible = source
-    if source.role == "pod" and target.role == "outside":
+    if source.role == "pod" and (target.role == "outside" or (target.role == "node" and tunnelled(source, target))):
         visible = next(end for end in ends if end.role == "node" and end.name == source.node)
-    address = visible.address(version)
+    through_tunnel = source.role == "node" and target.role == "pod" and tunnelled(source, target)
+    address = visible.tunnel_address(version) if through_tunnel else visible.address(version)
     return () if address is None else (address,)
 
 

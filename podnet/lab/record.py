@@ -18,6 +18,7 @@ from podnet.errors import IOFailure
 from podnet.lab.machine import RUN
 from podnet.lab.namespaces import NAMED
 from podnet.lab.topology import Datapath, Endpoint, IPAddress, Topology, endpoints, node
+from podnet.model import Backend
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     datapath: Datapath
     families: tuple[int, ...]
-    backend: str
+    backend: Backend
     nodes: tuple[NodeRecord, ...]
     pods: dict[str, tuple[str, ...]] = {}
     ready: bool = False
@@ -46,7 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             datapath=self.datapath,
             families=self.families,
             backend=self.backend,
-            nodes=tuple(node(n.number, n.pods, self.families) for n in self.nodes),
+            nodes=tuple(node(n.number, n.pods, self.families, self.backend) for n in self.nodes),
         )
 
     @property

@@ -6,17 +6,22 @@
     n2  10.99.0.12 ─┼─ LAN 10.99.0.1 ── outside    the nodes' router as well; neither it nor the outside
     n3  10.99.0.13 ─┘   MTU 1500    MTU 1400       knows a route to any pod
 
+With a backend that does without a common subnet there are two LANs, and every second node (n2, n4, …) is on 10.99.1.0,
+which the same router joins.
+
 Addresses are drawn from ranges set aside for documentation (RFC 5737, RFC 3849) and for private use.
 """
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal, Self
 
 import msgspec
 
 from podnet.errors import InvalidConfiguration
+from podnet.mesh import OVERHEAD
+from podnet.model import Backend
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -24,13 +29,16 @@ Datapath = Literal["ptp", "bridge"]
 Role = Literal["pod", "node", "outside"]
 
 DATAPATHS = ("ptp", "bridge")
-BACKENDS = {"direct": 0}  # bytes that a backend takes of every packet
+BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto")
 UPLINK_MTU = 1500
 OUTSIDE_MTU = 1400
 MOST_NODES = 100
 MOST_PODS = 100
-LAN: dict[int, IPNetwork] = {4: IPv4Network("10.99.0.0/24"), 6: IPv6Network("fd99::/64")}
-ROUTER: dict[int, IPAddress] = {4: IPv4Address("10.99.0.1"), 6: IPv6Address("fd99::1")}
+LANS: tuple[dict[int, IPNetwork], ...] = (
+    {4: IPv4Network("10.99.0.0/24"), 6: IPv6Network("fd99::/64")},
+    {4: IPv4Network("10.99.1.0/24"), 6: IPv6Network("fd99:0:0:1::/64")},
+)
+ROUTER = 1  # the number of the router's address on each LAN
 OUTSIDE_LAN: dict[int, IPNetwork] = {4: IPv4Network("198.51.100.0/24"), 6: IPv6Network("2001:db8:51:100::/64")}
 OUTSIDE_ROUTER: dict[int, IPAddress] = {4: IPv4Address("198.51.100.1"), 6: IPv6Address("2001:db8:51:100::1")}
 OUTSIDE: dict[int, IPAddress] = {4: IPv4Address("198.51.100.10"), 6: IPv6Address("2001:db8:51:100::10")}
@@ -43,19 +51,24 @@ COLOURS = (
 
 
 class LabNode(msgspec.Struct, frozen=True, kw_only=True):
-    """One lab node: `name` (its host name too), its number from 1, its addresses, pod CIDRs and its pods' colours."""
+    """One lab node: `name` (its host name too), its number from 1, its addresses, pod CIDRs and its pods' colours.
+
+    `lan` is the number of the LAN that it is on.
+    """
 
     name: str
     number: int
     addresses: tuple[IPAddress, ...]
     pod_cidrs: tuple[IPNetwork, ...]
     pods: tuple[str, ...]
+    lan: int = 0
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Something that can be a source or target of a probe: where it is (`namespace`) and its `addresses`.
 
-    `node` is the name of the node it is on, empty for the outside.
+    `node` is the name of the node it is on, empty for the outside.  Between nodes of one `segment` packets go as they
+    are, to others in a tunnel, for which a node itself has the addresses `tunnel`.
     """
 
     name: str
@@ -63,10 +76,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     node: str
     addresses: tuple[IPAddress, ...]
+    segment: str = ""
+    tunnel: tuple[IPAddress, ...] = ()
 
     def address(self, version: int) -> IPAddress | None:
         """Return the address of IP `version` 4 or 6."""
         return next((a for a in self.addresses if a.version == version), None)
+
+    def tunnel_address(self, version: int) -> IPAddress | None:
+        """Return the address of IP `version` by which a node itself is known at the other end of a tunnel."""
+        return next((a for a in self.tunnel if a.version == version), None)
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,13 +94,22 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     datapath: Datapath
     families: tuple[int, ...]
-    backend: str
+    backend: Backend
     nodes: tuple[LabNode, ...]
 
     @property
     def pod_mtu(self) -> int:
         """The MTU of a pod's link: the uplink's less what the backend takes."""
-        return UPLINK_MTU - BACKENDS[self.backend]
+        return UPLINK_MTU - (0 if self.backend == "direct" else OVERHEAD[min(self.families)])
+
+    @property
+    def lans(self) -> tuple[dict[int, IPNetwork], ...]:
+        """The subnets of the nodes by IP version, one or two."""
+        return LANS[: lans_of(self.backend)]
+
+    def segment(self, node: LabNode) -> str:
+        """Return what the nodes that `node` reaches without a tunnel have in common."""
+        return {"direct": "all", "vxlan": node.name, "auto": f"lan {node.lan}"}[self.backend]
 
     @property
     def lan_namespace(self) -> str:
@@ -110,7 +138,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     def grown(self, pods: int) -> Self:
         """Return this lab with one more node of `pods` pods."""
         number = max((n.number for n in self.nodes), default=0) + 1
-        return msgspec.structs.replace(self, nodes=(*self.nodes, node(number, pods, self.families)))
+        return msgspec.structs.replace(self, nodes=(*self.nodes, node(number, pods, self.families, self.backend)))
 
 
 def topology(
@@ -120,7 +148,7 @@ def topology(
     pods: int = 2,
     datapath: Datapath = "ptp",
     families: tuple[int, ...] = (4,),
-    backend: str = "direct",
+    backend: Backend = "direct",
 ) -> Topology:
     """Return the lab of `nodes` nodes with `pods` pods each; raise `InvalidConfiguration` for what cannot be built."""
     if not valid_name(name):
@@ -133,7 +161,7 @@ def topology(
         raise InvalidConfiguration(f"{nodes} nodes: a lab has 1 to {MOST_NODES}")
     if not families or not set(families) <= {4, 6}:
         raise InvalidConfiguration(f"families {families}: 4, 6 or both")
-    made = tuple(node(number, pods, families) for number in range(1, nodes + 1))
+    made = tuple(node(number, pods, families, backend) for number in range(1, nodes + 1))
     return Topology(name=name, datapath=datapath, families=families, backend=backend, nodes=made)
 
 
@@ -142,20 +170,32 @@ def valid_name(name: str) -> bool:
     return re.fullmatch(r"[a-z0-9]{1,16}", name) is not None
 
 
-def node(number: int, pods: int, families: tuple[int, ...]) -> LabNode:
+def lans_of(backend: Backend) -> int:
+    """Return how many LANs a lab has: one where all nodes must share it."""
+    return 1 if backend == "direct" else len(LANS)
+
+
+def router(lan: dict[int, IPNetwork], family: int) -> IPAddress:
+    """Return the router's address of a family on a LAN."""
+    return lan[family][ROUTER]
+
+
+def node(number: int, pods: int, families: tuple[int, ...], backend: Backend = "direct") -> LabNode:
     """Return lab node `number` with `pods` pods, named by colours as the study notes name theirs."""
     if not 0 <= pods <= MOST_PODS:
         raise InvalidConfiguration(f"{pods} pods on a node: 0 to {MOST_PODS}")
     if number > MOST_NODES:
         raise InvalidConfiguration(f"node n{number}: a lab has at most {MOST_NODES} nodes")
-    addresses = {4: f"10.99.0.{10 + number}", 6: f"fd99::{10 + number}"}
+    lan = (number - 1) % lans_of(backend)
+    hosts = {4: 10 + number, 6: int(f"{10 + number}", 16)}
     cidrs = {4: f"10.244.{number}.0/24", 6: f"fd00:10:244:{number:x}::/64"}
     return LabNode(
         name=f"n{number}",
         number=number,
-        addresses=tuple(ip_address(addresses[f]) for f in families),
+        addresses=tuple(LANS[lan][f][hosts[f]] for f in families),
         pod_cidrs=tuple(ip_network(cidrs[f]) for f in families),
         pods=tuple(colour(i) for i in range(pods)),
+        lan=lan,
     )
 
 
@@ -174,13 +214,22 @@ def endpoints(lab: Topology, pod_addresses: dict[str, tuple[IPAddress, ...]]) ->
             namespace=lab.namespace(n, p),
             node=n.name,
             addresses=pod_addresses[f"{n.name}-{p}"],
+            segment=lab.segment(n),
         )
         for n in lab.nodes
         for p in n.pods
         if f"{n.name}-{p}" in pod_addresses
     ]
     nodes = [
-        Endpoint(name=n.name, role="node", namespace=lab.namespace(n), node=n.name, addresses=n.addresses)
+        Endpoint(
+            name=n.name,
+            role="node",
+            namespace=lab.namespace(n),
+            node=n.name,
+            addresses=n.addresses,
+            segment=lab.segment(n),
+            tunnel=tuple(cidr.network_address for cidr in n.pod_cidrs),
+        )
         for n in lab.nodes
     ]
     outside = Endpoint(

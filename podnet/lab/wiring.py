@@ -12,20 +12,19 @@ from pathlib import Path
 from podnet.errors import IOFailure
 from podnet.lab import namespaces
 from podnet.lab.topology import (
-    LAN,
     OUTSIDE,
     OUTSIDE_LAN,
     OUTSIDE_MTU,
     OUTSIDE_ROUTER,
-    ROUTER,
     UPLINK_MTU,
     IPAddress,
     IPNetwork,
     LabNode,
     Topology,
+    router,
 )
 
-ROUTER_MAC = "02:00:00:99:00:01"  # fixed: a bridge without one changes it with its ports, and neighbours go stale
+ROUTER_MACS = ("02:00:00:99:00:01", "02:00:00:99:01:01")  # fixed: a bridge without one changes it with its ports
 
 
 def _addr(address: IPAddress, network: IPNetwork, dev: str) -> str:
@@ -33,15 +32,24 @@ def _addr(address: IPAddress, network: IPNetwork, dev: str) -> str:
     return f"addr add {ip_interface((address, network.prefixlen))} dev {dev}{nodad}"
 
 
+def bridge(lan: int) -> str:
+    """Return the name of a LAN's bridge."""
+    return "lan" if lan == 0 else f"lan{lan + 1}"
+
+
 def router_lines(lab: Topology) -> list[str]:
-    """Return the ``ip`` lines of the LAN's namespace: the bridge and the narrower link to the outside."""
+    """Return the ``ip`` lines of the LAN's namespace: a bridge for each LAN and the narrower link to the outside."""
+    lans = list(enumerate(lab.lans))
     return [
         "link set lo up",
-        f"link add lan address {ROUTER_MAC} mtu {UPLINK_MTU} type bridge mcast_snooping 0",
+        *(
+            f"link add {bridge(n)} address {ROUTER_MACS[n]} mtu {UPLINK_MTU} type bridge mcast_snooping 0"
+            for n, _ in lans
+        ),
         f"link add out mtu {OUTSIDE_MTU} type veth peer name eth0 mtu {OUTSIDE_MTU} netns {lab.outside_namespace}",
-        *(_addr(ROUTER[f], LAN[f], "lan") for f in lab.families),
+        *(_addr(router(lan, f), lan[f], bridge(n)) for n, lan in lans for f in lab.families),
         *(_addr(OUTSIDE_ROUTER[f], OUTSIDE_LAN[f], "out") for f in lab.families),
-        "link set lan up",
+        *(f"link set {bridge(n)} up" for n, _ in lans),
         "link set out up",
     ]
 
@@ -50,17 +58,18 @@ def port_lines(lab: Topology, node: LabNode) -> list[str]:
     """Return the ``ip`` lines of the LAN's namespace for one node: its cable."""
     return [
         f"link add {node.name} mtu {UPLINK_MTU} type veth peer name eth0 mtu {UPLINK_MTU} netns {lab.namespace(node)}",
-        f"link set {node.name} master lan up",
+        f"link set {node.name} master {bridge(node.lan)} up",
     ]
 
 
 def node_lines(lab: Topology, node: LabNode) -> list[str]:
     """Return the ``ip`` lines of a node: what a machine has before any pod network is installed."""
+    lan = lab.lans[node.lan]
     return [
         "link set lo up",
-        *(_addr(a, LAN[a.version], "eth0") for a in node.addresses),
+        *(_addr(a, lan[a.version], "eth0") for a in node.addresses),
         "link set eth0 up",
-        *(f"route add default via {ROUTER[f]} dev eth0" for f in lab.families),
+        *(f"route add default via {router(lan, f)} dev eth0" for f in lab.families),
     ]
 
 
@@ -70,7 +79,7 @@ def outside_lines(lab: Topology) -> list[str]:
         "link set lo up",
         *(_addr(OUTSIDE[f], OUTSIDE_LAN[f], "eth0") for f in lab.families),
         "link set eth0 up",
-        *(f"route add {LAN[f]} via {OUTSIDE_ROUTER[f]} dev eth0" for f in lab.families),
+        *(f"route add {lan[f]} via {OUTSIDE_ROUTER[f]} dev eth0" for lan in lab.lans for f in lab.families),
     ]
 
 

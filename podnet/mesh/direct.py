@@ -3,9 +3,10 @@
 The study notes' "for a few nodes, add routes by hand", one route per pod CIDR and node.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from podnet.model import Node, NodeFacts
+from podnet.model.node import IPNetwork
 from podnet.plan import PROTOCOL, Plan, Route, Step
 
 
@@ -14,14 +15,15 @@ def direct(nodes: Iterable[Node], facts: NodeFacts) -> Plan:
 
     A CIDR whose family the other node or this one has no address in has no route: there is no way to send it.
     """
-    steps = []
-    for node in nodes:
-        if node.name == facts.name:
-            continue
-        for cidr in node.pod_cidrs:
-            via = node.address(cidr.version)
-            if via is None or facts.address(cidr.version) is None:
-                continue
-            route = Route(at="node", dst=cidr, via=via, dev=facts.uplink, protocol=PROTOCOL)
-            steps.append(Step(route, f"nodes.yaml: the pods of node {node.name} are behind {via}"))
-    return Plan(tuple(steps))
+    others = (node for node in nodes if node.name != facts.name)
+    return Plan(tuple(step for node in others for cidr in node.pod_cidrs for step in route(node, cidr, facts)))
+
+
+def route(node: Node, cidr: IPNetwork, facts: NodeFacts) -> Iterator[Step]:
+    """Yield the route to the pods of `node` in `cidr` by its address, where there is a way."""
+    via = node.address(cidr.version)
+    if via is not None and facts.address(cidr.version) is not None:
+        yield Step(
+            Route(at="node", dst=cidr, via=via, dev=facts.uplink, protocol=PROTOCOL),
+            f"nodes.yaml: the pods of node {node.name} are behind {via}",
+        )

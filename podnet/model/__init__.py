@@ -3,13 +3,14 @@
 from podnet.model.attachment import Attachment, Namespace, NamespaceId, link_name
 from podnet.model.lease import Lease, PodAddress
 from podnet.model.network import DNS, Network, PodRoute, Range
-from podnet.model.node import Node, NodeFacts
+from podnet.model.node import Backend, Node, NodeFacts, Tunnel
 from podnet.model.terms import PLAIN, Bandwidth, Delegation, KubernetesPod, PortMapping, Rate, Terms, bracketed
 
 __all__ = [
     "DNS",
     "PLAIN",
     "Attachment",
+    "Backend",
     "Bandwidth",
     "Delegation",
     "KubernetesPod",
@@ -25,6 +26,7 @@ __all__ = [
     "Range",
     "Rate",
     "Terms",
+    "Tunnel",
     "bracketed",
     "link_name",
 ]

@@ -42,7 +42,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One pod network on this node.
 
     `ranges` is a tuple of range sets: a pod gets one address of each set, the ranges of a set share a family and are
-    tried in order.  `mtu` 0 means the node's.  `non_masquerade` are destinations that see the pod's own address.
+    tried in order.  `mtu` 0 means the node's less `overhead`, the bytes that the way to other nodes puts around a
+    packet.  `non_masquerade` are destinations that see the pod's own address.
     `routes` empty means a default route per family.  `quarantine` is in seconds.
     """
 
@@ -50,6 +51,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     datapath: Datapath = "ptp"
     bridge: str = "br0"
     mtu: int = 0
+    overhead: int = 0
     masquerade: bool = True
     non_masquerade: tuple[IPNetwork, ...] = ()
     hairpin: bool = True

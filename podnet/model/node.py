@@ -1,6 +1,7 @@
 """A node: what the cluster knows of each machine, and what this machine knows of itself."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
 
 import msgspec
 
@@ -20,12 +21,27 @@ class Node(msgspec.Struct, frozen=True, gc=False):
         return next((a for a in self.addresses if a.version == version), None)
 
 
+Backend = Literal["direct", "vxlan", "auto"]
+"""How packets go from node to node: as they are, in VXLAN, or as they are to nodes on the uplink's own subnets."""
+
+
+class Tunnel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What all nodes have in common to speak VXLAN: the network's identifier and the UDP port.
+
+    The port is IANA's, which analysers and network cards know.  The identifier ("pn" in ASCII) is none of the peers':
+    flannel has 1 and Calico 4096, so that they can be on one node beside podnet, as while a cluster changes over.
+    """
+
+    vni: int = 28782
+    port: int = 4789
+
+
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What this machine knows of itself when a plan is made: observed, never configured twice.
 
-    `uplink` is the link towards other nodes, `mtu` that link's; `addresses` the node's own on it; `boot_id` this
-    boot's (leases of another are void); `ra_links` the links that keep a default route learned by router
-    advertisement and so need accept_ra=2 before forwarding.
+    `uplink` is the link towards other nodes, `mtu` that link's; `addresses` the node's own on it; `subnets` what is
+    reached over it without a gateway; `boot_id` this boot's (leases of another are void); `ra_links` the links that
+    keep a default route learned by router advertisement and so need accept_ra=2 before forwarding.
     """
 
     name: str
@@ -33,6 +49,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     uplink: str = ""
     mtu: int = 1500
     addresses: tuple[IPAddress, ...] = ()
+    subnets: tuple[IPNetwork, ...] = ()
     ra_links: tuple[str, ...] = ()
 
     def address(self, version: int) -> IPAddress | None:

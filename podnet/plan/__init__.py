@@ -1,8 +1,8 @@
 """The plan: desired state as a value.  What to do is decided above, how to say it to the kernel is decided here.
 
 A :class:`Plan` is a tuple of steps; :func:`diff` compares it with what is observed, :func:`inverse` takes it back,
-:func:`encode` turns it into netlink batches and :func:`explain` into `ip`, `tc` and `nft` commands.  All are pure, and
-all walk the same steps: a golden test ties each step's text to its bytes.
+:func:`encode` turns it into netlink batches and :func:`explain` into `ip`, `bridge`, `tc` and `nft` commands.  All are
+pure, and all walk the same steps: a golden test ties each step's text to its bytes.
 """
 
 from podnet.plan import decode
@@ -11,24 +11,29 @@ from podnet.plan.encode import Batch, encode
 from podnet.plan.explain import Line, explain, headline, script
 from podnet.plan.objects import (
     GROUP_DOOMED,
+    GROUP_MESH,
     GROUP_PODS,
     PROTOCOL,
     Address,
+    Fdb,
     Link,
     Neighbour,
     Redirect,
     Route,
     Sysctl,
     Tbf,
+    Vxlan,
 )
 from podnet.plan.plan import Object, Plan, Step, inverse
 
 __all__ = [
     "GROUP_DOOMED",
+    "GROUP_MESH",
     "GROUP_PODS",
     "PROTOCOL",
     "Address",
     "Batch",
+    "Fdb",
     "Line",
     "Link",
     "Neighbour",
@@ -40,6 +45,7 @@ __all__ = [
     "Step",
     "Sysctl",
     "Tbf",
+    "Vxlan",
     "decode",
     "diff",
     "encode",

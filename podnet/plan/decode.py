@@ -7,19 +7,20 @@ plan would have asked for it, so that observed and desired compare.
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 
-from podnet.netlink.rtnl import AF_INET6, IPV4_DEVCONF, U32, Addr, BridgePort, Filter, Mirred, Neigh, Qdisc
+from podnet.netlink.rtnl import AF_BRIDGE, AF_INET6, IPV4_DEVCONF, U32, Addr, BridgePort, Filter, Mirred, Neigh, Qdisc
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl import Tbf as TbfOptions
+from podnet.netlink.rtnl import Vxlan as VxlanOptions
 from podnet.netlink.rtnl.addr import IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.filter import TCA_EGRESS_REDIR
 from podnet.netlink.rtnl.link import IFF_UP
-from podnet.netlink.rtnl.neigh import NUD_PERMANENT
+from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT
 from podnet.netlink.rtnl.route import RTN_UNICAST, RTN_UNREACHABLE, RTNH_F_ONLINK
 from podnet.netlink.rtnl.tc import TC_H_ROOT
 from podnet.plan.encode import REDIRECT_INFO
-from podnet.plan.objects import Address, Link, Neighbour, Place, Redirect, Route, Tbf
+from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Redirect, Route, Tbf, Vxlan
 
 Names = Mapping[int, str]
 """Links' names by ifindex, in one namespace."""
@@ -46,8 +47,17 @@ def link(message: LinkMessage, names: Names, at: Place) -> Link:
         isolated=isinstance(port, BridgePort) and bool(port.isolated),
         ipv6_autoconf=not (inet6 and inet6.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE),
         route_localnet=bool(inet and inet.get(_ROUTE_LOCALNET)),
+        vxlan=_vxlan(info.data, names) if info and isinstance(info.data, VxlanOptions) else None,
         up=bool(message.flags & IFF_UP),
     )
+
+
+def _vxlan(data: VxlanOptions, names: Names) -> Vxlan | None:
+    """Return the options of a VXLAN device, or None for one without a VNI or an address of its own."""
+    local = data.local or data.local6
+    if local is None or data.id is None:
+        return None
+    return Vxlan(vni=data.id, local=local, port=data.port or 0, dev=names.get(data.link or 0, ""))
 
 
 def address(message: Addr, names: Names, at: Place) -> Address | None:
@@ -90,6 +100,15 @@ def neighbour(message: Neigh, names: Names, at: Place) -> Neighbour | None:
     if not message.state & NUD_PERMANENT or message.dst is None or message.ifindex not in names:
         return None
     return Neighbour(at=at, dev=names[message.ifindex], address=message.dst, mac=message.lladdr or "")
+
+
+def fdb(message: Neigh, names: Names, at: Place) -> Fdb | None:
+    """Return the permanent entry of a VXLAN device that `message` shows, or None for one of a bridge or one learned."""
+    if message.family != AF_BRIDGE or not message.flags & NTF_SELF or not message.state & NUD_PERMANENT:
+        return None
+    if message.dst is None or message.lladdr is None or message.ifindex not in names:
+        return None
+    return Fdb(at=at, dev=names[message.ifindex], mac=message.lladdr, dst=message.dst)
 
 
 def tbf(message: Qdisc, names: Names, at: Place) -> Tbf | None:

@@ -6,7 +6,7 @@ import msgspec
 
 from podnet.netlink.rtnl.qdisc import PSCHED_TICK_NS
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Key, Link, Tbf
+from podnet.plan.objects import Address, Key, Link, Place, Sysctl, Tbf
 from podnet.plan.plan import Object, Plan, Step
 
 State = Mapping[Key, Object]
@@ -38,17 +38,22 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
 
     `ours` are observed objects that are provably podnet's: those that `desired` does not have are deleted, last made
     first.  All that is neither desired nor in `ours` is left alone.  A chain is compared as a whole, so rules that
-    others put into a desired chain go.
+    others put into a desired chain go.  A link that cannot be given what it was not born with is deleted and made anew,
+    and with it what is on it.
     """
     wanted = state_of(desired.objects())
     chains_to_flush = _stale_chains(observed, wanted)
     ruled = {key_of(rule.chain) for rule in wanted.values() if isinstance(rule, Rule)}
     chains_to_empty = {key_of(rule.chain) for rule in observed.values() if isinstance(rule, Rule)} - ruled
+    ours = tuple(ours)
+    observed, remade = _without_others(observed, wanted, ours)
+    gone = {_place_of(step.object) for step in remade}
     steps: list[Step] = [
         Step(thing, "not part of the desired state any more", "delete")
-        for thing in reversed(tuple(ours))
-        if key_of(thing) not in wanted and not isinstance(thing, Rule)
+        for thing in reversed(ours)
+        if key_of(thing) not in wanted and not isinstance(thing, Rule) and _place_of(thing) not in gone
     ]
+    steps += remade
     flushed: set[Key] = set()
     for step in desired.steps:
         thing = step.object
@@ -87,6 +92,7 @@ def satisfies(found: Object, wanted: Object) -> bool:
             and found.isolated >= wanted.isolated
             and found.ipv6_autoconf <= wanted.ipv6_autoconf
             and found.route_localnet >= wanted.route_localnet
+            and not _is_other(found, wanted)
             and found.up == wanted.up
         )
     if isinstance(wanted, Tbf) and isinstance(found, Tbf):
@@ -94,6 +100,41 @@ def satisfies(found: Object, wanted: Object) -> bool:
         tick = 1 + wanted.rate * PSCHED_TICK_NS // 1_000_000_000
         return abs(found.burst - wanted.burst) <= tick and msgspec.structs.replace(found, burst=wanted.burst) == wanted
     return found == wanted
+
+
+def _without_others(observed: State, wanted: State, ours: Iterable[Object]) -> tuple[State, list[Step]]:
+    """Return `observed` without links that must be made anew and what is on them, and the steps that end those.
+
+    Those are links that were born with other options, and tunnels with another address of `ours` than they should have:
+    with its last address of a family, the kernel ends all of that family on a link, permanent neighbours too.
+    """
+    strays = {_place_of(thing) for thing in ours if isinstance(thing, Address) and thing.key not in wanted}
+    others = [
+        found
+        for key, thing in wanted.items()
+        if isinstance(thing, Link) and thing.vxlan and isinstance(found := observed.get(key), Link)
+        if _is_other(found, thing) or _place_of(found) in strays
+    ]
+    gone = {_place_of(link) for link in others}
+    reason = "it has an address or was born with options that it should not have: it is made anew"
+    left = {key: thing for key, thing in observed.items() if _place_of(thing) not in gone} if gone else observed
+    return left, [Step(link, reason, "delete") for link in others]
+
+
+def _is_other(found: Link, wanted: Link) -> bool:
+    """Tell whether `found` would have to be another from birth on to be as `wanted`."""
+    return wanted.vxlan is not None and found.vxlan != wanted.vxlan
+
+
+def _place_of(thing: Object) -> tuple[Place, str]:
+    """Return the link that `thing` is or is on, and where that is; an empty name where it is on none."""
+    at: Place = getattr(thing, "at", "node")
+    if isinstance(thing, Link):
+        return at, thing.name
+    if isinstance(thing, Sysctl):
+        words = thing.name.split("/")
+        return at, words[3] if words[2:3] == ["conf"] else ""
+    return at, getattr(thing, "dev", "")
 
 
 def _to_set(wanted: Object, found: Object) -> Object:

@@ -34,10 +34,12 @@ from podnet.netlink.rtnl import (
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl import Tbf as TbfOptions
+from podnet.netlink.rtnl import Vxlan as VxlanOptions
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.link import IFF_UP
+from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
     RT_SCOPE_UNIVERSE,
@@ -47,7 +49,7 @@ from podnet.netlink.rtnl.route import (
     RTNH_F_ONLINK,
 )
 from podnet.netlink.rtnl.tc import CLSACT_INGRESS, TC_H_CLSACT, TC_H_ROOT
-from podnet.plan.objects import Address, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
 from podnet.plan.plan import Plan, Verb, peers_made
 
 IPV4 = 4
@@ -187,10 +189,31 @@ def _ifb_info(_link: Link, _context: _Context) -> LinkInfo:
     return _IFB
 
 
+def _vxlan_info(link: Link, context: _Context) -> LinkInfo:
+    """Return the options of a VXLAN device.
+
+    Over IPv4 its UDP checksum is 0, as RFC 7348 (section 5) has it; the inner packet has its own.  0 is the one that
+    nothing on the way can spoil.  Where a rule of somebody else's masquerades the outer packet while the inner
+    checksum is left to the device (flannel issue 1279), netfilter leaves a 0 alone since Linux 5.7, and corrects any
+    other as if it were the one left to the device: seen on 6.18, where then neither TCP nor UDP arrived, ICMP did.
+    Over IPv6 the kernel's default stays, a checksum both sent and asked for: IPv6 has none of its own (RFC 6936), and
+    firewalls drop what has none.
+    """
+    wanted = link.vxlan
+    if wanted is None:
+        return LinkInfo("vxlan")
+    index = context.indexes[link.at, wanted.dev] if wanted.dev else None
+    common = VxlanOptions(id=wanted.vni, link=index, port=wanted.port, learning=0)
+    if wanted.local.version == IPV4:
+        return LinkInfo("vxlan", msgspec.structs.replace(common, local=wanted.local, udp_csum=0))
+    return LinkInfo("vxlan", msgspec.structs.replace(common, local6=wanted.local))
+
+
 _KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {
     "veth": _veth_info,
     "bridge": _bridge_info,
     "ifb": _ifb_info,
+    "vxlan": _vxlan_info,
 }
 
 
@@ -224,6 +247,18 @@ def _route(route: Route, verb: Verb, context: _Context) -> list[Request]:
 
 def _neighbour(entry: Neighbour, verb: Verb, context: _Context) -> list[Request]:
     return [_said(Neigh.permanent(entry.address, entry.mac, context.indexes[entry.at, entry.dev]), verb)]
+
+
+def _fdb(entry: Fdb, verb: Verb, context: _Context) -> list[Request]:
+    message = Neigh(
+        family=AF_BRIDGE,
+        ifindex=context.indexes[entry.at, entry.dev],
+        state=NUD_PERMANENT,
+        flags=NTF_SELF,
+        dst=entry.dst,
+        lladdr=entry.mac,
+    )
+    return [_said(message, verb)]
 
 
 def _said(message: Addr | RouteMessage | Neigh, verb: Verb) -> Request:
@@ -276,6 +311,7 @@ _ENCODERS: dict[type, tuple[Channel, Encoder]] = {
     Address: ("route", _address),
     Route: ("route", _route),
     Neighbour: ("route", _neighbour),
+    Fdb: ("route", _fdb),
     Tbf: ("route", _tbf),
     Redirect: ("route", _redirect),
     Sysctl: ("sysctl", _sysctl),

@@ -1,4 +1,4 @@
-"""A plan as text: the `ip`, `tc` and `nft` commands it amounts to, each with its reason.
+"""A plan as text: the `ip`, `bridge`, `tc` and `nft` commands it amounts to, each with its reason.
 
 The text is not a picture of the plan but the plan in another language: run by `sh` in a fresh namespace, it leaves
 the kernel in the state that applying the plan leaves it in.  One message may take two commands, since `ip link add`
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from shlex import quote
 from typing import Any, NamedTuple
 
-from podnet.plan.objects import PROTOCOL_BOOT, Address, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import PROTOCOL_BOOT, Address, Fdb, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
 from podnet.plan.plan import Plan, Step, Verb, peers_made
 
 NAMED_NAMESPACES = "/run/netns/"
@@ -60,6 +60,10 @@ class Speaker(NamedTuple):
     def tc(self, at: Place) -> str:
         """Return the words that begin a `tc` command."""
         return self._in("tc", at)
+
+    def bridge(self, at: Place) -> str:
+        """Return the words that begin a `bridge` command."""
+        return self._in("bridge", at)
 
     def inside(self, at: Place) -> str:
         """Return the prefix of any other command."""
@@ -118,7 +122,7 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
         return
     made_here = verb == "add" and link.kind and not (link.kind == "veth" and not link.peer)
     if made_here:
-        kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_peer(link, speaker, links)}"
+        kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_tunnel(link)}{_peer(link, speaker, links)}"
         yield f"{ip} link add {name}{_born_with(link)} type {kind}"
     if link.isolated:
         yield f"{ip} link set {name} type bridge_slave isolated on"
@@ -148,6 +152,15 @@ def _settings(link: Link, names: tuple[str, ...]) -> str:
         "ipv6_autoconf": "" if link.ipv6_autoconf else " addrgenmode none",
     }
     return "".join(words[name] for name in names)
+
+
+def _tunnel(link: Link) -> str:
+    if link.vxlan is None:
+        return ""
+    vxlan = link.vxlan
+    checksum = " noudpcsum" if vxlan.local.version == 4 else ""  # noqa: PLR2004 - IP version
+    by = f" dev {quote(vxlan.dev)}" if vxlan.dev else ""
+    return f" id {vxlan.vni} local {vxlan.local}{by} dstport {vxlan.port} nolearning{checksum}"
 
 
 def _peer(link: Link, speaker: Speaker, links: Links) -> str:
@@ -195,6 +208,13 @@ def _neighbour(entry: Neighbour, verb: Verb, speaker: Speaker, _links: Links) ->
         yield f"{ip} neigh {words} {entry.address} lladdr {entry.mac} dev {quote(entry.dev)} nud permanent"
 
 
+def _fdb(entry: Fdb, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    words = {"add": "add", "set": "replace", "delete": "del"}[verb]
+    permanent = "" if verb == "delete" else " permanent"
+    dev = quote(entry.dev)
+    yield f"{speaker.bridge(entry.at)} fdb {words} {entry.mac} dev {dev} dst {entry.dst} self{permanent}"
+
+
 def _tbf(tbf: Tbf, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
     tc, dev = speaker.tc(tbf.at), quote(tbf.dev)
     if verb == "delete":
@@ -231,6 +251,7 @@ _SPOKEN: dict[type, Callable[[Any, Verb, Speaker, Links], Iterator[str]]] = {
     Address: _address,
     Route: _route,
     Neighbour: _neighbour,
+    Fdb: _fdb,
     Tbf: _tbf,
     Redirect: _redirect,
     Sysctl: _sysctl,

@@ -4,7 +4,7 @@ Every object has a place (`at`: the node's namespace or the pod's), a `key` that
 is, and the rest of its fields, which say how that object should be.  Two values of one key that differ are the same
 object in two states.  nftables objects are the values of :mod:`podnet.nft` themselves; they live on the node.
 
-Field meanings follow ip-link(8), ip-address(8), ip-route(8), ip-neighbour(8) and tc(8).
+Field meanings follow ip-link(8), ip-address(8), ip-route(8), ip-neighbour(8), bridge(8) and tc(8).
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -23,6 +23,9 @@ GROUP_PODS = 28782
 GROUP_DOOMED = 28783
 """The link group of links that wait to be reaped: one RTM_DELLINK by IFLA_GROUP ends them all."""
 
+GROUP_MESH = 28784
+"""The link group of the links that lead to other nodes: not GROUP_PODS, whose packets are held to pods' addresses."""
+
 PROTOCOL = 112
 """The rtm_protocol of every route podnet adds on the node ("p" in ASCII; unassigned in rt_protos)."""
 
@@ -30,12 +33,27 @@ PROTOCOL_BOOT = 3
 """RTPROT_BOOT, what `ip route add` says where it says nothing: routes inside pods."""
 
 
+class Vxlan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a link of kind ``vxlan`` is born with: a living one takes another `vni`, `local` or `port` no more.
+
+    It sends from `local`, by the link `dev` (empty: by the routes), to UDP `port` of whom the forwarding table names;
+    it learns nothing.
+    Its checksums: see :mod:`podnet.plan.encode`.
+    """
+
+    vni: int
+    local: IPAddress
+    port: int
+    dev: str
+
+
 class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A network device.
 
-    `kind` is ``bridge``, ``veth``, ``ifb`` or empty for a link that podnet did not make (`lo`).  A veth's host end
-    names its `peer`, a link at the pod, which the same message creates.  Empty strings and zeros are left as the kernel
-    has them.  An ifb's MAC is given at birth or never: the kernel refuses to set it later (EOPNOTSUPP).
+    `kind` is ``bridge``, ``veth``, ``ifb``, ``vxlan`` or empty for a link that podnet did not make (`lo`).  A veth's
+    host end names its `peer`, a link at the pod, which the same message creates.  `vxlan` are that kind's options.
+    Empty strings and zeros are left as the kernel has them.  An ifb's MAC is given at birth or never: the kernel
+    refuses to set it later (EOPNOTSUPP).
     `queues` is the count of transmit and of receive queues it is born with, 0 the kernel's choice, one per CPU:
     each costs memory and files below /sys, and a veth without XDP gains nothing from them.
     `ipv6_autoconf` False means addrgenmode none: the link makes itself no link-local address, so no duplicate address
@@ -56,6 +74,7 @@ class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     isolated: bool = False
     ipv6_autoconf: bool = True
     route_localnet: bool = False
+    vxlan: Vxlan | None = None
     up: bool = True
 
     @property
@@ -114,6 +133,20 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def key(self) -> Key:
         """One entry per address and link."""
         return ("neighbour", self.at, self.dev, self.address)
+
+
+class Fdb(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A permanent forwarding entry of the VXLAN device `dev`: frames to `mac` go to the node at `dst`."""
+
+    at: Place
+    dev: str
+    mac: str
+    dst: IPAddress
+
+    @property
+    def key(self) -> Key:
+        """One entry per MAC and link; that one entry may have several destinations is not made use of."""
+        return ("fdb", self.at, self.dev, self.mac)
 
 
 class Tbf(msgspec.Struct, frozen=True, gc=False, kw_only=True):

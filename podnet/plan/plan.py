@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, Self
 
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Address, Link, Neighbour, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import Address, Fdb, Link, Neighbour, Redirect, Route, Sysctl, Tbf
 
 NftObject = Table | Chain | Set | Element | Rule
-Object = Link | Address | Route | Neighbour | Tbf | Redirect | Sysctl | NftObject
+Object = Link | Address | Route | Neighbour | Fdb | Tbf | Redirect | Sysctl | NftObject
 
 Verb = Literal["add", "set", "delete", "flush"]
 """add: make what is not there · set: bring what is there (or not) to this state · delete · flush: empty a chain."""

@@ -15,7 +15,7 @@ from typing import Literal
 from podnet.errors import InvalidConfiguration
 from podnet.model import Lease, Network, PodAddress, Range
 from podnet.nft import Element
-from podnet.plan import Address, Link, Neighbour, Plan, Route, explain, inverse
+from podnet.plan import Address, Fdb, Link, Neighbour, Plan, Route, explain, inverse
 from podnet.script import iptables, nftables
 from podnet.script.words import IPV4, NAMESPACE, Variables, placeholder
 
@@ -69,7 +69,7 @@ def net_script(
         "of_port": f", and {PORT_SUFFIX}" if network.datapath == "bridge" else "",
         "names": " ".join(f"ip_{number}" for number in numbers),
         "words": " ".join(f"$ip_{number}" for number in numbers),
-        "programs": " ".join((*_PROGRAMS, *_programs(network, firewall))),
+        "programs": " ".join((*_PROGRAMS, *_programs(network, node, firewall))),
     }
     text = files("podnet.script").joinpath("net-script.sh").read_text()
     for name, value in inline.items():
@@ -89,8 +89,8 @@ def pod_lease(network: Network, spans: Spans, chosen: Sequence[int]) -> Lease:
     return placeholder(network.name, addresses)
 
 
-def _programs(network: Network, firewall: Firewall) -> Iterator[str]:
-    if network.datapath == "bridge":
+def _programs(network: Network, node: Plan, firewall: Firewall) -> Iterator[str]:
+    if network.datapath == "bridge" or any(isinstance(step.object, Fdb) for step in node.steps):
         yield "bridge"
     if firewall == "nft":
         yield "nft"
@@ -125,7 +125,7 @@ def _node_lines(node: Plan) -> Iterator[str]:
         if isinstance(made, nftables.OBJECTS):
             continue
         # `replace`, so that a second run succeeds
-        again = step._replace(verb="set") if isinstance(made, Address | Route | Neighbour) else step
+        again = step._replace(verb="set") if isinstance(made, Address | Route | Neighbour | Fdb) else step
         if step.reason != said:
             said = step.reason
             yield variables.comment(said)

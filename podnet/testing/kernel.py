@@ -10,6 +10,8 @@ It behaves as Linux does in what decides whether the engine is right:
   is gone stays and leads nowhere;
 - an ifb's MAC is not set after its birth;
 - an element of a map leads where it leads until it is deleted;
+- a VXLAN device ends with the link it sends by; of one VNI, port, link and family there is one device; its forwarding
+  table stays when it goes down;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
@@ -33,9 +35,11 @@ from podnet.netlink.attributes import IPAddress
 from podnet.nft import Table
 from podnet.plan import (
     GROUP_DOOMED,
+    GROUP_MESH,
     GROUP_PODS,
     PROTOCOL,
     Address,
+    Fdb,
     Link,
     Neighbour,
     Object,
@@ -225,9 +229,12 @@ class FakeKernel:
         """Return every object of the node that is provably podnet's: by group and alias, protocol, or table."""
         self._enter("owned")
         objects = self.node.objects.values()
-        links = [o for o in self.node.links() if o.group == GROUP_PODS and o.alias.startswith("podnet:")]
+        groups = {GROUP_PODS, GROUP_MESH}
+        links = [o for o in self.node.links() if o.group in groups and o.alias.startswith("podnet:")]
         own = {link.name for link in links}
         found: list[Object] = [*links]
+        tunnels = {link.name for link in links if link.vxlan}
+        found += [o for o in objects if isinstance(o, Address | Fdb) and o.dev in tunnels]
         found += [o for o in objects if isinstance(o, Neighbour) and o.dev in own]
         shaping = [o for o in objects if isinstance(o, Tbf | Redirect) and o.dev in own]
         if any(link.kind == "ifb" for link in links) or any(isinstance(o, Tbf) for o in shaping):
@@ -309,7 +316,9 @@ class FakeKernel:
                 names.append((thing.at, thing.name))
                 if thing.master:
                     names.append(("node", thing.master))
-            elif isinstance(thing, Address | Neighbour | Route | Tbf | Redirect) and thing.dev:
+                if thing.vxlan and thing.vxlan.dev and creates(step):
+                    names.append(("node", thing.vxlan.dev))
+            elif isinstance(thing, Address | Neighbour | Fdb | Route | Tbf | Redirect) and thing.dev:
                 names.append((thing.at, thing.dev))
                 if isinstance(thing, Redirect) and step.verb != "delete":
                     names.append((thing.at, thing.to))
@@ -404,6 +413,6 @@ def place_of(thing: Object) -> Place:
 def _batch_of(step: Step) -> tuple[str, Place]:
     """Return the channel and the place of `step`: what follows each other with the same goes in one send."""
     thing = step.object
-    if isinstance(thing, Link | Address | Route | Neighbour | Tbf | Redirect):
+    if isinstance(thing, Link | Address | Route | Neighbour | Fdb | Tbf | Redirect):
         return "route", thing.at
     return ("sysctl", thing.at) if isinstance(thing, Sysctl) else ("netfilter", "node")

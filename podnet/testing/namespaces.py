@@ -93,7 +93,8 @@ def state_of(namespace: str) -> dict[str, Any]:
         ],
         "neighbours": sorted(listed("ip -j neigh show nud permanent"), key=str),
         "fdb": sorted(
-            (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e), key=str
+            (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e or "dst" in e),
+            key=str,
         ),
         "ruleset": [o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o],
         "sysctls": sysctls(namespace),

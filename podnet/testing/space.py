@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.nft.element import bounds
-from podnet.plan import Address, Link, Neighbour, Object, Redirect, Route, Step, Sysctl, Tbf, key_of
+from podnet.plan import Address, Fdb, Link, Neighbour, Object, Redirect, Route, Step, Sysctl, Tbf, key_of
 from podnet.plan.objects import Key, Place
 from podnet.plan.plan import Verb
 
@@ -44,6 +44,7 @@ class Space:
             Address: self._address,
             Route: self._route,
             Neighbour: self._neighbour,
+            Fdb: self._fdb,
             Tbf: self._tbf,
             Redirect: self._redirect,
             Sysctl: self._sysctl,
@@ -82,7 +83,10 @@ class Space:
         return [thing for key, thing in self.objects.items() if key == key_of(table) or key[1] == table]
 
     def remove_link(self, name: str) -> None:
-        """End a link, its other end, and what was on them; a bridge's ports stay, and redirects lead nowhere."""
+        """End a link, its other end, what was on them, and VXLAN devices that send by it.
+
+        A bridge's ports stay, and redirects lead nowhere.
+        """
         del self.objects["link", self.place, name]
         self._drop(lambda thing: _device(thing) == name)
         for port in self.links():
@@ -90,6 +94,8 @@ class Space:
                 self.put(replace(port, master="", isolated=False))
         for thing in [thing for thing in self.objects.values() if isinstance(thing, Redirect) and thing.to == name]:
             self.put(replace(thing, to=""))
+        for upper in [link.name for link in self.links() if link.vxlan and link.vxlan.dev == name]:
+            self.remove_link(upper)
         other = self.ends.pop(name, None)
         if other is not None:
             space, peer = other
@@ -122,7 +128,7 @@ class Space:
         return self._handlers[type(step.object)](step.object, step.verb)
 
     def _create(self, link: Link, pod: "Space | None", peer: Link | None) -> int:
-        if self.link(link.name):
+        if self.link(link.name) or self._is_spoken(link):
             return errno.EEXIST
         if link.peer:
             if pod is None or pod.link(link.peer):
@@ -133,6 +139,15 @@ class Space:
             pod.ends[link.peer] = self, link.name
         self.put(link)
         return 0
+
+    def _is_spoken(self, link: Link) -> bool:
+        """Tell whether another device receives what the VXLAN device `link` would: same VNI, port, link and family."""
+        return link.vxlan is not None and any(
+            replace(other.vxlan, local=link.vxlan.local) == link.vxlan
+            and other.vxlan.local.version == link.vxlan.local.version
+            for other in self.links()
+            if other.vxlan
+        )
 
     def _link(self, link: Link, verb: Verb) -> int:
         found = self.link(link.name)
@@ -191,6 +206,13 @@ class Space:
         if verb == "delete":
             return self._delete(entry) if present else errno.ENOENT
         return self._add(entry, verb, present=present)
+
+    def _fdb(self, entry: Fdb, verb: Verb) -> int:
+        found = self.objects.get(entry.key)
+        if verb == "delete":
+            # The kernel takes it for deleted where there is an entry of that MAC that leads elsewhere.
+            return (self._delete(entry) if found == entry else 0) if found else errno.ENOENT
+        return self._add(entry, verb, present=found is not None)
 
     def _tbf(self, tbf: Tbf, verb: Verb) -> int:
         if verb == "delete":
@@ -282,7 +304,7 @@ class Space:
 def observed(space: Space, wanted: list[Object]) -> Iterator[Object]:
     """Yield what is in `space` of the keys of `wanted`, and what stands beside it on the same links or in its table."""
     names = {name for thing in wanted for name in _links_of(thing)}
-    kinds = tuple({type(thing) for thing in wanted} & {Address, Neighbour, Route, Tbf, Redirect})
+    kinds = tuple({type(thing) for thing in wanted} & {Address, Neighbour, Fdb, Route, Tbf, Redirect})
     bare_routes = any(isinstance(thing, Route) and not thing.dev for thing in wanted)
     for thing in space.objects.values():
         if isinstance(thing, Link):
@@ -307,7 +329,9 @@ def _links_of(thing: Object) -> Iterator[str]:
         yield thing.name
         if thing.master:
             yield thing.master
-    elif isinstance(thing, Address | Neighbour | Tbf | Redirect) or (isinstance(thing, Route) and thing.dev):
+        if thing.vxlan and thing.vxlan.dev:
+            yield thing.vxlan.dev
+    elif isinstance(thing, Address | Neighbour | Fdb | Tbf | Redirect) or (isinstance(thing, Route) and thing.dev):
         yield thing.dev
     if isinstance(thing, Redirect) and thing.to:
         yield thing.to

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster import Settings, default_network
+from podnet.cluster import Settings, default_network, standalone_network
 from podnet.errors import NodeNotReady
 from podnet.model import Network, Node, NodeFacts, Range
 
@@ -74,6 +74,29 @@ def test_without_cluster_cidrs_the_nodes_tell() -> None:
     network = default_network(Settings(node="n2"), (ONE, TWO), facts("n2"))
     assert {*ONE.pod_cidrs, *TWO.pod_cidrs} <= set(network.non_masquerade)
     assert network.mtu == 0
+
+
+def test_a_node_past_a_tunnel_sees_no_pods_address() -> None:
+    """Its own and those on the uplink's subnets do; past a tunnel the packet would go outside of it."""
+    here = NodeFacts(name="n1", boot_id="b", addresses=ONE.addresses, subnets=(ip_network("10.99.0.0/24"),))
+    three = Node("n3", (ip_address("10.99.7.13"),), (ip_network("10.244.9.0/24"),))
+    for backend, expected in (
+        ("direct", {"10.99.0.11", "10.99.0.12", "10.99.7.13", "fd99::12"}),
+        ("auto", {"10.99.0.11", "10.99.0.12"}),
+        ("vxlan", {"10.99.0.11"}),
+    ):
+        network = default_network(Settings(node="n1", backend=backend), (ONE, TWO, three), here)  # type: ignore[arg-type] # one of them
+        hosts = {str(n.network_address) for n in network.non_masquerade if n.prefixlen == n.max_prefixlen}
+        assert hosts == expected
+        assert network.overhead == (0 if backend == "direct" else 50)
+        assert {*ONE.pod_cidrs, *three.pod_cidrs} <= set(network.non_masquerade)
+
+
+def test_pods_links_leave_room_for_the_tunnel_also_where_the_node_is_not_listed() -> None:
+    """A configuration that brings its own ranges has the same links; an MTU that is set is kept."""
+    six = NodeFacts(name="n1", boot_id="b", addresses=(ip_address("fd99::11"),))
+    network = standalone_network(Settings(node="n1", backend="vxlan", mtu=1300), six)
+    assert (network.mtu, network.overhead) == (1300, 70)
 
 
 @pytest.mark.parametrize(("cidr", "last"), [("10.0.0.0/30", "10.0.0.2"), ("fd00::/126", "fd00::3")])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from podnet.cluster.settings import History, Settings, parse_settings, read_settings
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, PodnetError
+from podnet.model import Tunnel
 
 PATH = "/etc/podnet/podnet.yaml"
 
@@ -20,7 +21,8 @@ datapath: bridge
 bridge: br7
 mtu: 1450
 uplink: eth1
-backend: direct
+backend: auto
+vxlan: {vni: 7, port: 8472}
 cluster-cidrs: [10.244.0.0/16, "fd00:10:244::/56"]
 masquerade: false
 non-masquerade-cidrs: [192.168.0.0/16]
@@ -39,7 +41,8 @@ def test_every_key() -> None:
         bridge="br7",
         mtu=1450,
         uplink="eth1",
-        backend="direct",
+        backend="auto",
+        vxlan=Tunnel(vni=7, port=8472),
         cluster_cidrs=(ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/56")),
         masquerade=False,
         non_masquerade_cidrs=(ip_network("192.168.0.0/16"),),
@@ -55,6 +58,7 @@ def test_nothing_is_enough(text: str) -> None:
     expected = Settings(node="host", nodes="/etc/podnet/nodes.yaml")
     assert parse_settings(text, PATH, "host") == expected
     assert (expected.network, expected.datapath, expected.quarantine) == ("podnet", "ptp", 60.0)
+    assert (expected.backend, expected.vxlan) == ("direct", Tunnel(vni=28782, port=4789))
 
 
 def test_the_list_of_nodes_is_found_beside_the_file() -> None:
@@ -74,6 +78,13 @@ def test_the_list_of_nodes_is_found_beside_the_file() -> None:
         ("mtu: big", "{}:1: mtu is not what it should be: Expected `int`, got `str`"),
         ("\nnode: no", "{}:2: node is not what it should be: Expected `str`, got `bool`"),
         ("datapath: vlan", "{}:1: datapath is not what it should be: Invalid enum value 'vlan'"),
+        ("backend: ipip", "{}:1: backend is not what it should be: Invalid enum value 'ipip'"),
+        ("vxlan:\n  vnl: 3", "{}:2: vxlan.vnl is not known; did you mean vni?"),
+        ("vxlan: {vni: 0}", "{}:1: vxlan.vni 0 is out of range; use 1 to 16777215"),
+        ("vxlan: {vni: 16777216}", "vxlan.vni 16777216 is out of range"),
+        ("vxlan:\n  port: 65536", "{}:2: vxlan.port 65536 is out of range; use 1 to 65535"),
+        ("vxlan: {port: 0}", "vxlan.port 0 is out of range"),
+        ("vxlan: 4789", "{}:1: vxlan is not what it should be: Expected `object`, got `int`"),
         ("[1]", "{}:1: the document is not what it should be: Expected `object`, got `array`"),
         ("cluster-cidrs:\n- 10.0.0.0/8\n- 7", "{}:3: cluster-cidrs[1] is not what it should be: Expected `str`"),
         ("cluster-cidrs: [10.0.0.0/8, x]", "{}:1: cluster-cidrs[1] 'x' is not a CIDR"),

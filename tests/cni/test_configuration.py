@@ -4,6 +4,7 @@ import json
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import msgspec
 import pytest
 
 from podnet.cni import VERSIONS, Configuration, load, render_conflist
@@ -23,6 +24,13 @@ def test_what_is_left_out_comes_from_the_node(defaults: Network) -> None:
     """A configuration of three keys is the node's own network under its own name."""
     network = configured(defaults).network
     assert network == Network(name="net", ranges=defaults.ranges)
+
+
+def test_a_configuration_leaves_room_for_the_way_to_other_nodes_as_the_node_does(defaults: Network) -> None:
+    """With an MTU of its own or without: which of them counts is the datapath's matter."""
+    tunnelled = msgspec.structs.replace(defaults, overhead=50)
+    for more in ({}, {"mtu": 1400}, {"datapath": "bridge"}):
+        assert configured(tunnelled, **more).network.overhead == 50
 
 
 def test_every_key_of_ours_is_taken(defaults: Network) -> None:

@@ -164,6 +164,19 @@ def test_both_ends_have_the_networks_mtu_or_the_nodes(kind: str, own: int, nodes
     assert mtu_of(network, facts) == expected
 
 
+@BOTH
+def test_links_leave_room_for_the_way_to_other_nodes_and_say_so(kind: str) -> None:
+    """The uplink's MTU less the overhead, with the reason; an MTU of the network's own is kept, and needs none."""
+    network = a_network(kind, overhead=50)
+    for plan in (attach(network, FACTS, a_lease(network)), node_plan([network], FACTS)):
+        links = [step for step in plan.steps if isinstance(step.object, Link) and step.object.name != "lo"]
+        assert {link.object.mtu for link in links if isinstance(link.object, Link)} <= {1450}
+        assert all("MTU 1450: up0's 1500 less 50" in link.reason for link in links if link.object.at == "node")  # type: ignore[union-attr] # links
+    own = attach(a_network(kind, overhead=50, mtu=1500), FACTS, a_lease(network))
+    assert {link.mtu for link in those(Link, own)} == {0, 1500}
+    assert not any("MTU" in step.reason for step in own.steps)
+
+
 @FAMILIES
 def test_ipv6_is_enabled_where_there_is_such_an_address(versions: tuple[int, ...]) -> None:
     """disable_ipv6 off and accept_ra off on the pod's link, nothing for a pod of IPv4 alone."""

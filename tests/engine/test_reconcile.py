@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from podnet import mesh
 from podnet.errors import KernelError, NodeNotReady
-from podnet.model import Network, Node
+from podnet.model import Backend, Network, Node, Tunnel
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.plan import GROUP_PODS, PROTOCOL, Address, Link, Neighbour, Object, Route, Sysctl, key_of
 from podnet.testing import FakeNode
@@ -47,6 +47,31 @@ def test_forwarding_is_switched_on(network: Network) -> None:
         assert node.kernel.node.read(on) == on
         node.kernel.node.put(replace(on, value="0"))
         assert [step.object for step in node.reconcile().steps] == [on]
+
+
+@pytest.mark.parametrize("backend", ["vxlan", "auto"])
+def test_nodes_come_and_go_by_tunnel(backend: Backend) -> None:
+    """A further node is three objects, one that leaves takes its own alone, one that moves changes one; pods stay."""
+    nodes = [
+        Node(f"n{n}", (ip_address(f"10.99.{n}.11"),), (ip_network(f"10.244.{n}.0/24"),)) for n in range(1, 5)
+    ]  # fmt: skip
+    node = populated(a_network())
+    node.facts = replace(FACTS, subnets=(ip_network("10.99.0.0/24"),))
+
+    def told(*listed: Node) -> list[str]:
+        node.mesh = mesh.between(listed, node.facts, backend, Tunnel())
+        steps = [f"{step.verb} {type(step.object).__name__}" for step in node.reconcile().steps]
+        assert node.state() == node.desired()
+        assert not node.reconcile()
+        return steps
+
+    told(*nodes[:2])
+    assert told(*nodes[:3]) == ["add Neighbour", "add Fdb", "add Route"]
+    moved = Node("n3", (ip_address("10.99.9.11"),), nodes[2].pod_cidrs)
+    assert told(*nodes[:2], moved) == ["set Fdb"]
+    assert told(nodes[0], moved) == ["delete Route", "delete Neighbour", "delete Fdb"]
+    told(nodes[0])
+    assert not [thing for thing in node.state().values() if isinstance(thing, Link) and thing.kind == "vxlan"]
 
 
 LOSSES = [Element, Route, Neighbour, Rule, Address]

@@ -57,11 +57,28 @@ def test_a_named_uplink_is_taken_or_missed(space: NodeNamespace) -> None:
             node_facts("n1", uplink="eth7")
 
 
+def test_subnets_are_what_the_uplink_reaches_without_a_gateway(space: NodeNamespace) -> None:
+    """Its prefix routes, whoever made them; not what is behind a gateway, on another link, or link-local.
+
+    A prefix length alone, without the route, does not count.
+    """
+    space.sh(
+        f"{SECOND}; ip route add 10.97.0.0/16 dev up0; ip route add 10.96.0.0/16 via 10.99.0.1;"
+        "ip route add default via 10.99.0.1; ip addr add 10.95.0.1/24 dev up0 noprefixroute;"
+        "ip addr add fe80::7/64 dev up0 nodad; ip -6 route add fd98::/64 via fd99::1;"
+        "ip route add unreachable 10.94.0.0/16"
+    )
+    with space.inside():
+        facts = node_facts("n1", addresses=[V4])
+        assert set(map(str, facts.subnets)) == {"10.99.0.0/24", "10.97.0.0/16", "fd99::/64"}
+        assert [str(s) for s in node_facts("n1", uplink="up1").subnets] == ["10.98.0.0/24"]
+
+
 def test_a_node_may_stand_alone(space: NodeNamespace) -> None:
     """Without addresses listed and without a default route there is no uplink, and the MTU is Ethernet's."""
     with space.inside():
         facts = node_facts("n1")
-    assert (facts.uplink, facts.mtu, facts.addresses) == ("", 1500, ())
+    assert (facts.uplink, facts.mtu, facts.addresses, facts.subnets) == ("", 1500, (), ())
 
 
 def test_addresses_that_the_machine_does_not_have_do_not_count(space: NodeNamespace) -> None:

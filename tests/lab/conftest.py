@@ -35,18 +35,18 @@ class Machine:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._enter = ["nsenter", f"--net=/proc/{pid}/ns/net", f"--mount=/proc/{pid}/ns/mnt", "--"]
+        self.enter = ["nsenter", f"--net=/proc/{pid}/ns/net", f"--mount=/proc/{pid}/ns/mnt", "--"]
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command on it."""
-        done = subprocess.run([*self._enter, *argv], text=True, capture_output=True, check=False, timeout=90)
+        done = subprocess.run([*self.enter, *argv], text=True, capture_output=True, check=False, timeout=90)
         assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
         """Start podnet on it and do not wait."""
         return subprocess.Popen(
-            [*self._enter, *PODNET, *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*self.enter, *PODNET, *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def podnet(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet.lab.drawing import draw
-from podnet.lab.topology import IPAddress, Topology, topology
+from podnet.lab.topology import BACKENDS, IPAddress, Topology, topology
 
 
 def addresses(lab: Topology) -> dict[str, tuple[IPAddress, ...]]:
@@ -26,6 +26,7 @@ labs = st.builds(
     pods=st.integers(0, 4),
     datapath=st.sampled_from(["ptp", "bridge"]),
     families=st.sampled_from([(4,), (6,), (4, 6)]),
+    backend=st.sampled_from(BACKENDS),
 )
 
 
@@ -40,6 +41,7 @@ def test_everything_is_on_it_and_nothing_sticks_out(lab: Topology, width: int) -
         assert all(f"{c} " in text for c in node.pod_cidrs)
     assert all(f" {a} " in text for held in given_.values() for a in held)
     assert text.count("┌") == text.count("┐") == text.count("└") == text.count("┘") == len(lab.nodes)
+    assert all(str(lan[f]) in text for lan in lab.lans for f in lab.families)
     lines = text.splitlines()
     assert all(len(line) <= width for line in lines if set(line) & set("│┌└┬") and "MTU" not in line)
     for above, below in pairwise(lines):

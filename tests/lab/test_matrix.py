@@ -9,6 +9,7 @@ import pytest
 
 from podnet.lab.matrix import Kind, Probe, Through, expected, look_at, service_probes, service_rules, services
 from podnet.lab.topology import OUTSIDE_MTU, UPLINK_MTU, Endpoint, Topology, topology
+from podnet.model import Backend
 
 Ends = Callable[[Topology], tuple[Endpoint, ...]]
 
@@ -82,6 +83,40 @@ def test_a_smaller_pod_mtu_is_the_path_between_pods(ends: tuple[Endpoint, ...]) 
     assert (sized["n1-red", "n2-red"].mtu, sized["n1-red", "n2-red"].by_router) == (1450, False)
     assert (sized["n1", "n2"].mtu, sized["n1", "n2"].by_router) == (1500, False)
     assert (sized["n1-red", "outside"].mtu, sized["n1-red", "outside"].by_router) == (1400, True)
+
+
+def sized_and_seen(backend: Backend, ends_of: Ends) -> dict[tuple[str, str], tuple[int, bool, str]]:
+    """Return the MTU by which a packet is too big, whether a router tells, and who is seen, in a lab of three nodes."""
+    lab = topology(nodes=3, pods=1, backend=backend)
+    probes = expected(ends_of(lab), (4,), lab.pod_mtu)
+    seen_ = {(p.source, p.target): str(p.seen[0]) if p.seen else "" for p in probes if p.kind is Kind.TCP}
+    big = [p for p in probes if p.kind is Kind.TOO_BIG]
+    return {(p.source, p.target): (p.mtu, p.by_router, seen_[p.source, p.target]) for p in big}
+
+
+def test_what_a_tunnel_changes(ends_of: Ends) -> None:
+    """Pods see a node as its tunnel's end, nodes see a pod as its node, and the tunnel tells what is too big."""
+    found = sized_and_seen("vxlan", ends_of)
+    assert found["n1-red", "n2-red"] == (1450, False, "10.244.1.2")
+    assert found["n1", "n2-red"] == (1450, False, "10.244.1.0")
+    assert found["n1-red", "n2"] == (1450, False, "10.99.0.11")
+    assert found["n1-red", "n1"] == (1450, False, "10.244.1.2")
+    assert found["n1", "n1-red"] == (1450, False, "")
+    assert found["n1", "n2"] == (1500, False, "10.99.0.11")
+    assert found["n1-red", "outside"] == (1400, True, "10.99.0.11")
+    assert found["outside", "n2"] == (1400, False, "198.51.100.10")
+
+
+def test_within_a_subnet_auto_is_direct(ends_of: Ends) -> None:
+    """Between n1 and n3 everybody has their own address, and the other node tells what its pods' links do not take."""
+    found = sized_and_seen("auto", ends_of)
+    assert found["n1-red", "n3-red"] == (1450, False, "10.244.1.2")
+    assert found["n1", "n3-red"] == (1450, True, "10.99.0.11")
+    assert found["n1-red", "n3"] == (1450, False, "10.244.1.2")
+    tunnelled = sized_and_seen("vxlan", ends_of)
+    assert {pair: what for pair, what in found.items() if "n2" in "".join(pair)} == {
+        pair: what for pair, what in tunnelled.items() if "n2" in "".join(pair)
+    }
 
 
 def test_a_pod_without_an_address_is_still_asked_for(lab: Topology, ends: tuple[Endpoint, ...]) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from podnet.cluster import parse_nodes, parse_settings
 from podnet.errors import InvalidConfiguration
 from podnet.lab import topology as lab_topology
-from podnet.lab.topology import CLUSTER_CIDRS, LAN, Endpoint, Topology, colour, node_list, node_settings, topology
+from podnet.lab.topology import CLUSTER_CIDRS, Endpoint, Topology, colour, node_list, node_settings, topology
+from podnet.model import Backend
 
 labs = st.builds(
     topology,
@@ -19,6 +20,7 @@ labs = st.builds(
     pods=st.integers(0, 100),
     datapath=st.sampled_from(["ptp", "bridge"]),
     families=st.sampled_from([(4,), (6,), (4, 6)]),
+    backend=st.sampled_from(lab_topology.BACKENDS),
 )
 
 
@@ -31,7 +33,9 @@ def test_no_name_and_no_address_is_given_twice(lab: Topology) -> None:
     cidrs = [c for n in lab.nodes for c in n.pod_cidrs]
     assert len(set(addresses)) == len(addresses)
     assert len(set(cidrs)) == len(cidrs)
-    assert all(a in LAN[a.version] and a != lab_topology.ROUTER[a.version] for a in addresses)
+    for n in lab.nodes:
+        lan = lab.lans[n.lan]
+        assert all(a in lan[a.version] and a != lab_topology.router(lan, a.version) for a in n.addresses)
     assert all(c.subnet_of(CLUSTER_CIDRS[c.version]) for c in cidrs)  # type: ignore[arg-type] # one version each
     assert all([a.version for a in n.addresses] == list(lab.families) for n in lab.nodes)
 
@@ -46,6 +50,36 @@ def test_the_files_say_what_the_lab_is(lab: Topology) -> None:
     assert [(n.name, n.addresses, n.pod_cidrs) for n in nodes] == [
         (n.name, n.addresses, n.pod_cidrs) for n in lab.nodes
     ]
+
+
+@pytest.mark.parametrize(
+    ("backend", "families", "mtu"),
+    [("direct", (4, 6), 1500), ("vxlan", (4, 6), 1450), ("auto", (4,), 1450), ("auto", (6,), 1430)],
+)
+def test_pods_links_leave_room_for_what_the_backend_takes(
+    backend: Backend, families: tuple[int, ...], mtu: int
+) -> None:
+    """Nothing, or the headers of VXLAN over the family that nodes have."""
+    assert topology(backend=backend, families=families).pod_mtu == mtu
+
+
+def test_nodes_are_on_two_lans_where_the_backend_needs_none_in_common(
+    ends_of: Callable[[Topology], tuple[Endpoint, ...]],
+) -> None:
+    """Every second node is on the other; which nodes are one segment is the backend's matter."""
+    segments = {}
+    for backend in lab_topology.BACKENDS:
+        lab = topology(nodes=3, pods=1, backend=backend)
+        assert [node.lan for node in lab.nodes] == ([0, 0, 0] if backend == "direct" else [0, 1, 0])
+        assert lab.grown(1).nodes[-1].lan == (0 if backend == "direct" else 1)
+        ends = {end.name: end.segment for end in ends_of(lab)}
+        assert all(ends[f"{node.name}-red"] == ends[node.name] for node in lab.nodes)
+        segments[backend] = [[other for other in ("n1", "n2", "n3") if ends[other] == ends[n]] for n in ("n1", "n2")]
+    assert segments == {
+        "direct": [["n1", "n2", "n3"], ["n1", "n2", "n3"]],
+        "vxlan": [["n1"], ["n2"]],
+        "auto": [["n1", "n3"], ["n2"]],
+    }
 
 
 @given(labs, st.integers(0, 100))
@@ -81,7 +115,7 @@ def test_pods_are_called_as_the_study_notes_call_theirs() -> None:
         ({"pods": -1}, "0 to 100"),
         ({"pods": 101}, "0 to 100"),
         ({"datapath": "macvlan"}, "one of ptp, bridge"),
-        ({"backend": "carrier-pigeon"}, "one of direct"),
+        ({"backend": "carrier-pigeon"}, "one of direct, vxlan, auto"),
         ({"families": ()}, "4, 6 or both"),
         ({"families": (5,)}, "4, 6 or both"),
     ],

@@ -182,6 +182,7 @@ SCENES = {
     "veth and bridge": f"{_VETH}; {_BRIDGE}",
     "port": f"{_VETH}; {_BRIDGE}; ip link set e0 master br0",
     "vxlan": f"{_NET}; {_VXLAN}",
+    "vxlan entry": f"{_NET}; {_VXLAN}; bridge fdb add 02:00:00:00:00:07 dev vx0 dst 10.0.0.7 self permanent",
     "clsact": f"{_UP}; {_IFB}; tc qdisc add dev e0 clsact",
 }
 _ADDRS = ("ip -j -d addr show",)

@@ -23,6 +23,8 @@ def veth(**fields: Any) -> Link:
 TUNNEL = Vxlan(id=42, local=ip("10.0.0.1"), port=4789, learning=0, udp_zero_csum6_rx=0, ageing=300, df=1)
 
 
+OVER4 = LinkInfo("vxlan", Vxlan(id=28782, link=50, local=ip("10.0.0.1"), learning=0, port=4789, udp_csum=0))
+OVER6 = LinkInfo("vxlan", Vxlan(id=28782, link=50, local6=ip("fd00::1"), learning=0, port=4789))
 BRIDGE = Bridge(stp_state=0, ageing_time=6000, mcast_snooping=0, nf_call_iptables=1, forward_delay=400)
 FLAGS = BridgePort(isolated=1, learning=0, mode=1, unicast_flood=0, mcast_flood=0, bcast_flood=0, neigh_suppress=1)
 BLOCKED = BridgePort(locked=1, isolated=1, proxyarp=1, mcast_to_ucast=1)
@@ -150,6 +152,36 @@ ROWS: tuple[Row, ...] = (
             "000000003d00000000000000000000000a000100020000000061000008000300767830004c0012800a00010076786c616e00"
             "00003c000280080001002a000000080004000a0000010500070000000000080008002c01000006000f0012b5000005001400"
             "0000000005001d0001000000"
+        ),
+    ),
+    (
+        "vxlan of an uplink",
+        "net",
+        Link(ifname="vx0", index=61, address="02:00:00:00:00:61", mtu=1450, group=7, linkinfo=OVER4).add(),
+        (
+            "ip link add vx0 index 61 address 02:00:00:00:00:61 mtu 1450 group 7"
+            " type vxlan id 28782 dev e0 local 10.0.0.1 nolearning dstport 4789 noudpcsum"
+        ),
+        "links",
+        (
+            "000000003d00000000000000000000000a0001000200000000610000080003007678300008000400aa05000008001b000700"
+            "0000440012800a00010076786c616e00000034000280080001006e7000000800030032000000080004000a00000105000700"
+            "0000000006000f0012b500000500120000000000"
+        ),
+    ),
+    (
+        "vxlan over IPv6",
+        "net",
+        Link(ifname="vx0", index=61, address="02:00:00:00:00:61", linkinfo=OVER6).add(),
+        (
+            "ip link add vx0 index 61 address 02:00:00:00:00:61"
+            " type vxlan id 28782 dev e0 local fd00::1 nolearning dstport 4789"
+        ),
+        "links",
+        (
+            "000000003d00000000000000000000000a00010002000000006100000800030076783000480012800a00010076786c616e00"
+            "000038000280080001006e7000000800030032000000050007000000000006000f0012b5000014001100fd00000000000000"
+            "0000000000000001"
         ),
     ),
     (

@@ -40,6 +40,13 @@ FAST = Qdisc(ifindex=50, handle=0x10000, parent=TC_H_ROOT, kind="tbf", options=T
 
 REDIRECT = (Action.redirect(62),)
 
+
+def entry(dst: str) -> Neigh:
+    """Return the forwarding entry of scene "vxlan entry", with a destination."""
+    mac = "02:00:00:00:00:07"
+    return Neigh(family=AF_BRIDGE, ifindex=61, state=n.NUD_PERMANENT, flags=n.NTF_SELF, dst=ip(dst), lladdr=mac)
+
+
 ROWS: tuple[Row, ...] = (
     (
         "neigh",
@@ -77,6 +84,22 @@ ROWS: tuple[Row, ...] = (
             dst=ip("10.0.0.7"),
         ).append(),
         "bridge fdb append 02:00:00:00:00:07 dev vx0 dst 10.0.0.7 self permanent",
+        "fdb",
+        "070000003d00000080000200080001000a0000070a0002000200000000070000",
+    ),
+    (
+        "fdb of vxlan replaced",
+        "vxlan entry",
+        entry("10.0.0.8").replace(),
+        "bridge fdb replace 02:00:00:00:00:07 dev vx0 dst 10.0.0.8 self permanent",
+        "fdb",
+        "070000003d00000080000200080001000a0000080a0002000200000000070000",
+    ),
+    (
+        "fdb of vxlan deleted",
+        "vxlan entry",
+        entry("10.0.0.7").delete(),
+        "bridge fdb del 02:00:00:00:00:07 dev vx0 dst 10.0.0.7 self",
         "fdb",
         "070000003d00000080000200080001000a0000070a0002000200000000070000",
     ),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from podnet.nft import ACCEPT, DROP, Chain, Element, Rule, Set, Table
 from podnet.plan import (
     Address,
+    Fdb,
     Link,
     Neighbour,
     Object,
@@ -22,6 +23,7 @@ from podnet.plan import (
     Step,
     Sysctl,
     Tbf,
+    Vxlan,
     diff,
     key_of,
     satisfies,
@@ -60,6 +62,7 @@ OBJECTS: st.SearchStrategy[Any] = st.one_of(
     ),
     st.builds(Route, at=PLACES, dst=st.just(IPv4Network("10.0.0.0/8")), dev=NAMES, metric=st.integers(0, 2)),
     st.builds(Neighbour, at=PLACES, dev=NAMES, address=HOSTS, mac=MACS),
+    st.builds(Fdb, at=PLACES, dev=NAMES, mac=MACS, dst=HOSTS),
     st.builds(
         Tbf,
         at=PLACES,
@@ -73,13 +76,15 @@ OBJECTS: st.SearchStrategy[Any] = st.one_of(
     st.builds(Element, st.just(PODS), HOSTS.map(lambda address: (address,))),
     st.sampled_from([TABLE, PODS, CHAIN]),
 )
+VXLANS = st.builds(Vxlan, vni=st.integers(1, 2), local=HOSTS, port=st.just(4789), dev=st.just("eth0"))
+TUNNELS = st.builds(Link, at=PLACES, name=NAMES, kind=st.just("vxlan"), vxlan=VXLANS, mtu=st.sampled_from([1400, 1450]))
 RULE_LISTS = st.lists(st.sampled_from(RULES), unique=True)
 
 
 @st.composite
-def states(draw: st.DrawFn) -> list[Object]:
+def states(draw: st.DrawFn, kinds: st.SearchStrategy[Any] = OBJECTS) -> list[Object]:
     """Draw objects that can be there at once: one per key, rules after their chain."""
-    objects = draw(st.lists(OBJECTS, unique_by=key_of))
+    objects = draw(st.lists(kinds, unique_by=key_of))
     rules = draw(RULE_LISTS)
     return [*objects, *([CHAIN] if rules and CHAIN not in objects else []), *rules]
 
@@ -104,6 +109,11 @@ def merged(found: Object, told: Object) -> Object:
     )
 
 
+def on(thing: Object) -> str:
+    """Return the link that `thing` is on."""
+    return getattr(thing, "dev", "")
+
+
 def applied(state: State, plan: Plan) -> State:
     """Return what a kernel that does as it is told has after `plan`; refuse what one would refuse."""
     found = dict(state)
@@ -111,6 +121,8 @@ def applied(state: State, plan: Plan) -> State:
         key = key_of(thing)
         if verb == "delete":
             del found[key]
+            if isinstance(thing, Link):
+                found = {k: o for k, o in found.items() if (getattr(o, "at", ""), on(o)) != (thing.at, thing.name)}
         elif verb == "flush":
             found = {k: o for k, o in found.items() if not (isinstance(o, Rule) and o.chain == thing)}
         elif verb == "set":
@@ -121,8 +133,11 @@ def applied(state: State, plan: Plan) -> State:
     return found
 
 
+TUNNELS_TOO = states(st.one_of(OBJECTS, TUNNELS))
+
+
 @LIGHT
-@given(before=states(), wanted=states())
+@given(before=TUNNELS_TOO, wanted=TUNNELS_TOO)
 def test_after_the_difference_there_is_none(before: list[Object], wanted: list[Object]) -> None:
     """diff(s, p) can be carried out on s as it is, and then nothing separates the two."""
     plan = a_plan(wanted)
@@ -131,7 +146,7 @@ def test_after_the_difference_there_is_none(before: list[Object], wanted: list[O
 
 
 @LIGHT
-@given(wanted=states())
+@given(wanted=TUNNELS_TOO)
 def test_what_is_as_desired_needs_nothing(wanted: list[Object]) -> None:
     """A state differs from the plan that asks for it in nothing."""
     assert not diff(state_of(wanted), a_plan(wanted))
@@ -276,6 +291,47 @@ def test_a_redirect_that_leads_nowhere_is_set() -> None:
     lost = msgspec.structs.replace(redirect, to="")
     (step,) = diff(state_of([lost]), a_plan([redirect])).steps
     assert (step.object, step.verb) == (redirect, "set")
+
+
+OPTIONS = Vxlan(vni=7, local=IPv4Address("192.0.2.1"), port=4789, dev="eth0")
+TUNNEL = Link(at="node", name="podnet-vx4", kind="vxlan", mac="02:00:00:00:00:01", vxlan=OPTIONS)
+IN_IT: list[Object] = [
+    Sysctl(at="node", name="net/ipv6/conf/podnet-vx4/disable_ipv6", value="0"),
+    Address(at="node", dev="podnet-vx4", address=IPv4Address("10.0.1.0"), prefixlen=32),
+    Neighbour(at="node", dev="podnet-vx4", address=IPv4Address("10.0.2.0"), mac="02:00:00:00:00:02"),
+    Fdb(at="node", dev="podnet-vx4", mac="02:00:00:00:00:02", dst=IPv4Address("192.0.2.2")),
+    Route(at="node", dst=IPv4Network("10.0.2.0/24"), dev="podnet-vx4"),
+]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("vni", 8), ("local", IPv4Address("192.0.2.9")), ("port", 8472), ("dev", "eth1")]
+)
+def test_a_tunnel_of_other_options_is_made_anew_with_all_that_is_in_it(field: str, value: object) -> None:
+    """A living one takes none of them: it is deleted, and what went with it is added, though it was right."""
+    other = msgspec.structs.replace(TUNNEL, vxlan=msgspec.structs.replace(OPTIONS, **{field: value}))
+    elsewhere = Fdb(at="node", dev="vx9", mac="02:00:00:00:00:02", dst=IPv4Address("192.0.2.2"))
+    steps = diff(state_of([other, *IN_IT, elsewhere]), a_plan([TUNNEL, *IN_IT, elsewhere])).steps
+    expected: list[tuple[Object, str]] = [(other, "delete"), *((thing, "add") for thing in [TUNNEL, *IN_IT])]
+    assert [(step.object, step.verb) for step in steps] == expected
+
+
+def test_a_tunnel_that_has_another_address_of_ours_is_made_anew() -> None:
+    """Nothing is deleted from it one by one; a stranger's address on it is left alone."""
+    old = Address(at="node", dev="podnet-vx4", address=IPv4Address("10.0.9.0"), prefixlen=32)
+    observed = [TUNNEL, old, *IN_IT]
+    steps = diff(state_of(observed), a_plan([TUNNEL, *IN_IT]), [TUNNEL, old]).steps
+    expected: list[tuple[Object, str]] = [(TUNNEL, "delete"), *((thing, "add") for thing in [TUNNEL, *IN_IT])]
+    assert [(step.object, step.verb) for step in steps] == expected
+    assert not diff(state_of(observed), a_plan([TUNNEL, *IN_IT]))
+
+
+def test_a_tunnel_of_another_mtu_is_set() -> None:
+    """What can be changed on a living one is."""
+    (step,) = diff(
+        state_of([msgspec.structs.replace(TUNNEL, mtu=1400)]), a_plan([msgspec.structs.replace(TUNNEL, mtu=1450)])
+    ).steps
+    assert step.verb == "set"
 
 
 def test_both_qdiscs_of_a_link_are_objects_of_their_own() -> None:

@@ -8,6 +8,7 @@ from podnet import datapath
 from podnet.nft import DROP, Chain, Rule, Table
 from podnet.plan import (
     Address,
+    Fdb,
     Link,
     Neighbour,
     Plan,
@@ -16,6 +17,7 @@ from podnet.plan import (
     Step,
     Sysctl,
     Tbf,
+    Vxlan,
     diff,
     inverse,
     key_of,
@@ -49,6 +51,15 @@ def test_qdiscs_go_before_the_links_they_are_on() -> None:
     assert [(s.object, s.verb) for s in inverse(plan).steps] == [
         (thing, "delete") for thing in (redirect, tbf, ifb, HOST_END)
     ]
+
+
+def test_a_tunnel_goes_after_what_is_in_it() -> None:
+    """Each by a step of its own, so that what was there before is not taken along."""
+    vxlan = Vxlan(vni=7, local=ip_address("192.0.2.1"), port=4789, dev="eth0")
+    tunnel = Link(at="node", name="podnet-vx4", kind="vxlan", vxlan=vxlan)
+    entry = Fdb(at="node", dev="podnet-vx4", mac="02:00:00:00:00:01", dst=ip_address("192.0.2.2"))
+    plan = Plan((Step(tunnel, "r"), Step(entry, "r")))
+    assert [(s.object, s.verb) for s in inverse(plan).steps] == [(entry, "delete"), (tunnel, "delete")]
 
 
 def test_a_reason_says_what_is_undone() -> None:

@@ -3,6 +3,7 @@
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import msgspec
 import pytest
 
 from podnet.netlink.message import MESSAGES, NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, Request
@@ -28,12 +29,13 @@ from podnet.netlink.rtnl import (
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl import Tbf as TbfOptions
+from podnet.netlink.rtnl import Vxlan as VxlanOptions
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, RTM_DELADDR, RTM_NEWADDR
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.filter import RTM_DELTFILTER, RTM_NEWTFILTER
 from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.link import IFF_UP, RTM_DELLINK, RTM_NEWLINK
-from podnet.netlink.rtnl.neigh import NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH
+from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH
 from podnet.netlink.rtnl.qdisc import RTM_DELQDISC, RTM_NEWQDISC
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
@@ -45,7 +47,22 @@ from podnet.netlink.rtnl.route import (
 )
 from podnet.netlink.rtnl.tc import CLSACT_INGRESS, TC_H_CLSACT, TC_H_ROOT
 from podnet.nft import DROP, Chain, Element, Rule, Set, Table
-from podnet.plan import Address, Batch, Link, Neighbour, Object, Plan, Redirect, Route, Step, Sysctl, Tbf, encode
+from podnet.plan import (
+    Address,
+    Batch,
+    Fdb,
+    Link,
+    Neighbour,
+    Object,
+    Plan,
+    Redirect,
+    Route,
+    Step,
+    Sysctl,
+    Tbf,
+    Vxlan,
+    encode,
+)
 
 INDEXES: Any = {("node", "br0"): 7, ("node", "veth-a"): 8, ("node", "ifb-a"): 9, ("pod", "eth0"): 2, ("pod", "lo"): 1}
 MAC, PEER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -62,6 +79,7 @@ DIRECT = Route(
 )
 NOWHERE = Route(at="node", dst=ip_network("fd00::/64"), type="unreachable", protocol=112, metric=9)
 NEIGHBOUR = Neighbour(at="pod", dev="eth0", address=ip_address("fe80::1"), mac=MAC)
+ENTRY = Fdb(at="node", dev="br0", mac=MAC, dst=ip_address("192.0.2.2"))
 FORWARD = Sysctl(at="node", name="net/ipv4/ip_forward", value="1")
 TABLE = Table("inet", "podnet")
 CHAIN = Chain(TABLE, "forward")
@@ -232,6 +250,18 @@ MESSAGES_OF = [
         RTM_NEWNEIGH,
         Neigh(family=AF_INET6, dst=ip_address("fe80::1"), lladdr=MAC, ifindex=2, state=NUD_PERMANENT),
     ),
+    (
+        ENTRY,
+        RTM_NEWNEIGH,
+        Neigh(
+            family=AF_BRIDGE,
+            ifindex=7,
+            state=NUD_PERMANENT,
+            flags=NTF_SELF,
+            dst=ip_address("192.0.2.2"),
+            lladdr=MAC,
+        ),
+    ),
 ]
 
 
@@ -251,6 +281,24 @@ def test_an_ifb_is_born_without_a_peer_and_set_up() -> None:
     first, up = links(Link(at="node", name="ifb-a", kind="ifb", queues=1))
     assert first == LinkMessage(index=9, ifname="ifb-a", num_tx_queues=1, num_rx_queues=1, linkinfo=LinkInfo("ifb"))
     assert up == LinkMessage(index=9, flags=IFF_UP, change=IFF_UP)
+
+
+@pytest.mark.parametrize(
+    ("local", "options"),
+    [
+        ("192.0.2.1", VxlanOptions(local=ip_address("192.0.2.1"), udp_csum=0)),
+        ("2001:db8::1", VxlanOptions(local6=ip_address("2001:db8::1"))),
+    ],
+)
+def test_a_tunnel_is_born_with_all_its_options(local: str, options: VxlanOptions) -> None:
+    """VNI, port, own address and link, no learning; over IPv4 without a UDP checksum.  None of them is set later."""
+    vxlan = Vxlan(vni=7, local=ip_address(local), port=8472, dev="br0")
+    link = Link(at="node", name="veth-a", kind="vxlan", mac=MAC, mtu=1450, group=5, vxlan=vxlan)
+    first, up = links(link)
+    expected = msgspec.structs.replace(options, id=7, link=7, port=8472, learning=0)
+    assert first.linkinfo == LinkInfo("vxlan", expected)
+    assert (first.ifname, first.mtu, first.group, up.linkinfo) == ("veth-a", 1450, 5, None)
+    assert [message.linkinfo for message in links(link, verb="set")] == [None, None]
 
 
 @pytest.mark.parametrize("autoconf", [True, False])

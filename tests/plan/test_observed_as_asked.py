@@ -16,10 +16,10 @@ from podnet.netlink.rtnl import Tbf as TbfOptions
 from podnet.netlink.rtnl.addr import Addr
 from podnet.netlink.rtnl.filter import TCA_EGRESS_MIRROR, MirredParms
 from podnet.netlink.rtnl.filter import info as filter_info
-from podnet.netlink.rtnl.neigh import NUD_REACHABLE
+from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT, NUD_REACHABLE
 from podnet.netlink.rtnl.route import RTN_LOCAL
 from podnet.netlink.rtnl.tc import TC_H_ROOT
-from podnet.plan import Address, Link, Neighbour, Object, Plan, Redirect, Route, Step, Tbf, decode, encode
+from podnet.plan import Address, Fdb, Link, Neighbour, Object, Plan, Redirect, Route, Step, Tbf, Vxlan, decode, encode
 from podnet.plan.objects import Place
 from podnet.plan.plan import Verb
 
@@ -176,6 +176,38 @@ def test_a_redirect_is_observed_as_it_was_asked_for(thing: Redirect, verb: Verb,
     assert decode.redirect(qdisc, [*table, redirection], NAMES, NAMES, thing.at) == thing
 
 
+VXLANS = st.builds(
+    Vxlan,
+    vni=st.integers(1, 2**24 - 1),
+    local=HOSTS,
+    port=st.integers(1, 65535),
+    dev=st.sampled_from(["eth0", "a.b"]),
+)
+
+
+@LIGHT
+@given(thing=st.builds(Link, at=PLACES, name=st.just("br0"), kind=st.just("vxlan"), vxlan=VXLANS, **FIELDS))
+def test_a_tunnel_is_observed_as_it_was_asked_for(thing: Link) -> None:
+    """Decode of what a kernel keeps of encode is the same link, its options among it."""
+    assert decode.link(kept(said(thing)), NAMES, thing.at) == thing
+
+
+@LIGHT
+@given(thing=st.builds(Fdb, at=PLACES, dev=DEVICES, mac=MACS, dst=HOSTS))
+def test_a_forwarding_entry_is_observed_as_it_was_asked_for(thing: Fdb) -> None:
+    """Decode of encode is the same entry."""
+    (message,) = said(thing)
+    assert decode.fdb(message, NAMES, thing.at) == thing
+
+
+ENTRY = Neigh(
+    family=AF_BRIDGE,
+    ifindex=7,
+    state=NUD_PERMANENT,
+    flags=NTF_SELF,
+    dst=IPv4Address("192.0.2.2"),
+    lladdr="02:00:00:00:00:01",
+)
 REDIRECT = Redirect(at="node", dev="br0", to="eth0")
 
 
@@ -226,6 +258,10 @@ def test_the_kernels_default_metric_of_ipv6_is_none() -> None:
         decode.tbf(Qdisc(ifindex=99, parent=TC_H_ROOT, kind="tbf", options=TbfOptions()), NAMES, "node"),
         decode.redirect(Qdisc.clsact(7), [], NAMES, NAMES, "node"),
         decode.redirect(Qdisc.ingress(99), [], NAMES, NAMES, "node"),
+        *(
+            decode.fdb(msgspec.structs.replace(ENTRY, **other), NAMES, "node")
+            for other in ({"family": 2}, {"flags": 0}, {"state": NUD_REACHABLE}, {"dst": None}, {"ifindex": 99})
+        ),
     ],
     ids=[
         "local route",
@@ -239,6 +275,11 @@ def test_the_kernels_default_metric_of_ipv6_is_none() -> None:
         "tbf of no link",
         "clsact",
         "ingress of no link",
+        "neighbour, not fdb",
+        "fdb of a bridge",
+        "learned fdb",
+        "a link's own MAC",
+        "fdb of no link",
     ],
 )
 def test_what_no_plan_can_ask_for_is_passed_over(found: Object | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import split
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from podnet import datapath
 from podnet.nft import Chain, Element, Set, Table
 from podnet.plan import (
     Address,
+    Fdb,
     Link,
     Neighbour,
     Object,
@@ -25,6 +27,7 @@ from podnet.plan import (
     Step,
     Sysctl,
     Tbf,
+    Vxlan,
     explain,
     headline,
     script,
@@ -120,6 +123,13 @@ HOSTILE = "$(x);'\" a"
         Link(at="pod", name="$(x);'\"a", kind="ifb", route_localnet=True),
         Tbf(at="pod", dev="$(x);'\"a", rate=1, burst=1, limit=1),
         Redirect(at="node", dev="$(x);'\"a", to="$(x);'\"a"),
+        Fdb(at="node", dev="$(x);'\"a", mac="02:00:00:00:00:01", dst=ip_address("10.0.0.2")),
+        Link(
+            at="node",
+            name="$(x);'\"a",
+            kind="vxlan",
+            vxlan=Vxlan(vni=7, local=ip_address("10.0.0.1"), port=4789, dev="$(x);'\"a"),
+        ),
     ],
     ids=lambda thing: type(thing).__name__,
 )
@@ -148,6 +158,14 @@ FILTER = (
     "tc filter add dev veth-a ingress protocol all prio 1 handle 800::800 u32 match u32 0 0 "
     "action mirred egress redirect dev ifb-a"
 )
+TUNNEL = Link(
+    at="node",
+    name="podnet-vx4",
+    kind="vxlan",
+    mtu=1450,
+    vxlan=Vxlan(vni=7, local=ip_address("192.0.2.1"), port=4789, dev="eth0"),
+)
+ENTRY = Fdb(at="node", dev="podnet-vx4", mac="02:00:00:00:00:01", dst=ip_address("192.0.2.2"))
 VERBS: list[tuple[Object, str, list[str]]] = [
     (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge mcast_snooping 0"]),
     (
@@ -235,6 +253,34 @@ VERBS: list[tuple[Object, str, list[str]]] = [
         ["tc qdisc replace dev veth-a ingress", "tc filter del dev veth-a ingress", FILTER],
     ),
     (REDIRECT, "delete", ["tc qdisc del dev veth-a ingress"]),
+    (
+        TUNNEL,
+        "add",
+        [
+            (
+                "ip link add podnet-vx4 mtu 1450 type vxlan id 7 local 192.0.2.1 dev eth0 dstport 4789 nolearning "
+                "noudpcsum"
+            ),
+            "ip link set podnet-vx4 up",
+        ],
+    ),
+    (
+        msgspec.structs.replace(TUNNEL, vxlan=Vxlan(vni=7, local=ip_address("2001:db8::1"), port=8472, dev="eth0")),
+        "add",
+        [
+            "ip link add podnet-vx4 mtu 1450 type vxlan id 7 local 2001:db8::1 dev eth0 dstport 8472 nolearning",
+            "ip link set podnet-vx4 up",
+        ],
+    ),
+    (TUNNEL, "set", ["ip link set podnet-vx4 mtu 1450", "ip link set podnet-vx4 up"]),
+    (ENTRY, "add", ["bridge fdb add 02:00:00:00:00:01 dev podnet-vx4 dst 192.0.2.2 self permanent"]),
+    (ENTRY, "set", ["bridge fdb replace 02:00:00:00:00:01 dev podnet-vx4 dst 192.0.2.2 self permanent"]),
+    (ENTRY, "delete", ["bridge fdb del 02:00:00:00:00:01 dev podnet-vx4 dst 192.0.2.2 self"]),
+    (
+        msgspec.structs.replace(ENTRY, at="pod"),
+        "add",
+        ["bridge -n red fdb add 02:00:00:00:00:01 dev podnet-vx4 dst 192.0.2.2 self permanent"],
+    ),
     (Sysctl(at="node", name="net/ipv4/ip_forward", value="1"), "set", ["sysctl -qw net/ipv4/ip_forward=1"]),
     (TABLE, "set", ["nft 'add table inet podnet'"]),
     (Chain(TABLE, "forward"), "flush", ["nft 'flush chain inet podnet forward'"]),

@@ -1,14 +1,17 @@
 """What `explain` prints and what `kernel.apply` sends are one plan in two languages: the kernel ends in one state."""
 
 from contextlib import ExitStack
+from ipaddress import ip_network
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podnet import datapath, mesh
-from podnet.model import Network, Node
+from podnet.model import Network, Node, Tunnel
+from podnet.model.network import IPAddress
 from podnet.plan import Link, Object, Plan, Redirect, Step, Tbf, diff, inverse, script
 from podnet.plan.objects import Place
 from podnet.testing.namespaces import NodeNamespace, shaping_of, state_of
@@ -99,6 +102,30 @@ def test_routes_to_other_nodes_are_the_same_in_text_and_bytes(stack: ExitStack, 
     told.sh(script(plan))
     assert sent.state() == told.state()
     assert len(plan.steps) == 2
+
+
+@pytest.mark.parametrize("addresses", [FACTS.addresses, FACTS.addresses[1:]], ids=["over IPv4", "over IPv6"])
+def test_tunnels_to_other_nodes_are_the_same_in_text_and_bytes(
+    stack: ExitStack, unique: str, addresses: tuple[IPAddress, ...]
+) -> None:
+    """The device with its options, forwarding table, neighbours and routes, applied and printed; then taken back."""
+    facts = msgspec.structs.replace(FACTS, addresses=addresses)
+    own = a_network(versions=(4, 6)).subnets
+    cidrs = [(ip_network(f"10.244.{n}.0/24"), ip_network(f"fd00:10:244:{n}::/64")) for n in (2, 3)]
+    others = [Node(f"n{n}", (addresses[0] + n, addresses[-1] + n), cidrs[n - 2]) for n in (2, 3)]
+    plan = mesh.between((Node("n1", addresses, own), *others), facts, "vxlan", Tunnel())
+    told, sent = NodeNamespace(f"{unique}-a", stack), NodeNamespace(f"{unique}-b", stack)
+    with sent.inside():
+        sent.kernel.apply(plan)
+        assert diff(sent.kernel.observe(plan), plan) == Plan()
+    told.sh(script(plan))
+    assert sent.state() == told.state()
+    assert len(sent.state()["fdb"]) == 2
+    with sent.inside():
+        sent.kernel.dismantle(inverse(plan))
+    told.sh(script(inverse(plan)))
+    assert sent.state() == told.state()
+    assert "podnet-vx" not in str(told.state())
 
 
 MAC = "02:00:00:00:00:%02x"

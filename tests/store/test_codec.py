@@ -32,6 +32,7 @@ pod_networks = st.builds(
     name=st.text(max_size=9),
     datapath=st.sampled_from(["ptp", "bridge"]),
     mtu=st.integers(0, 65535),
+    overhead=st.sampled_from([0, 50, 70]),
     masquerade=st.booleans(),
     non_masquerade=st.lists(networks, max_size=3).map(tuple),
     hairpin=st.booleans(),
@@ -105,3 +106,11 @@ def test_keys_sort_as_addresses_do(one: IPv4Address | IPv6Address, other: IPv4Ad
     keys = [address_key(a.version, int(a)) for a in (one, other)]
     assert (keys[0] < keys[1]) == ((one.version, int(one)) < (other.version, int(other)))
     assert key_address(keys[0]) == int(one)
+
+
+def test_a_network_of_a_time_without_tunnels_is_read() -> None:
+    """A document that was written before there was an overhead is that of a network without one."""
+    network = Network(name="podnet")
+    document = msgspec.json.decode(encode_network(network))
+    del document["overhead"]
+    assert decode_network(msgspec.json.encode(document)) == network

@@ -31,6 +31,7 @@ from podnet.model import (
     Range,
     Rate,
     Terms,
+    Tunnel,
     link_name,
 )
 from podnet.netlink.message import MESSAGES, Message, Request
@@ -94,6 +95,7 @@ def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: Node
         datapath.node_plan([network], facts), mesh.direct(nodes, facts), datapath.attach(network, facts, lease)
     )
     assert_type(whole, plan.Plan)
+    assert_type(mesh.between(nodes, facts, "auto", Tunnel(vni=1)), plan.Plan)
     assert_type(whole.steps, tuple[plan.Step, ...])
     assert_type(whole.objects(), Iterator[plan.Object])
     assert_type(plan.inverse(whole), plan.Plan)
