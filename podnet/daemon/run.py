@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from podnet.cluster import read_settings
 from podnet.cni import render_conflist
 from podnet.daemon.aliases import publish
 from podnet.daemon.courses import Courses, Ended
@@ -67,10 +68,12 @@ class Daemon:
         self._tended = True
         self._notifier = Notifier()
         self._installs = self._installed = False
-        settings, self._source, self._server = open_source(paths, kubeconfig, node_name)
+        settings = read_settings(paths.config)
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
+        self._node.settings, self._source, self._server = open_source(settings, paths, kubeconfig, node_name)
         self._remarked: Sequence[str] = ()
-        self._report()
+        if self._source.remote:
+            self._report()
         self._adopt()
         self._node.drain_spool()
         self._doom()  # what an earlier daemon left
@@ -87,7 +90,8 @@ class Daemon:
     def install(self) -> None:
         """Put shim and network list into the CNI folders, the list last: runtimes may call from then on.
 
-        Where Kubernetes tells the nodes, that is when it has told this one's pod CIDR: runtimes count the node as ready.
+        Where Kubernetes tells the nodes, that is when it has told this one's pod CIDR: runtimes count a node with the
+        list as ready.
         """
         self._installs = True
         if self._source.remote and not self._node.network.ranges:
@@ -304,7 +308,7 @@ class Daemon:
             if remark not in self._remarked:
                 log.warning("%s", remark)
         self._remarked = self._source.remarks
-        if self._source.error is not None and (self._source.remote or self._node.nodes):
+        if self._source.error is not None:
             log.error("the nodes stay as they were: %s", describe(self._source.error))
 
     def _adopt(self) -> Plan:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from podnet.cluster import NodesSource, NodesWatch, Settings, read_settings
+from podnet.cluster import NodesSource, NodesWatch, Settings
 from podnet.daemon.known import forget_known, read_known
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, StateError
@@ -25,13 +25,12 @@ class Source(NamedTuple):
     server: str = ""
 
 
-def open_source(paths: Paths, kubeconfig: str = "", node: str = "") -> Source:
+def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: str = "") -> Source:
     """Begin to follow the cluster's nodes; raise `PodnetError`.
 
     Kubernetes tells them where a `kubeconfig` is given, and in a pod that has a service account and no nodes' list.
     There this node is called `node`, else as NODE_NAME in the environment, podnet.yaml or the machine has it.
     """
-    settings = read_settings(paths.config)
     listed = os.path.exists(settings.nodes)  # noqa: PTH110 - a str
     if kubeconfig or not listed:
         found = _kubernetes(settings, paths, kubeconfig, node)

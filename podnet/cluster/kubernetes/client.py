@@ -22,7 +22,7 @@ from podnet.errors import IOFailure
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long an answer is waited for: the server itself gives up a request after a minute, most take milliseconds."""
-SILENT_SECONDS = 150.0
+SILENT_SECONDS = 100.0
 """How long a stream may say nothing: the server sends bookmarks every minute or so, but does not promise it."""
 KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 10),
