@@ -127,9 +127,9 @@ class Client:
 
     def release(self) -> None:
         """Close the connection that is kept for the next request: there will be none for a while."""
-        if self._kept is not None:
-            self._drop(self._kept)
-            self._kept = None
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._drop(kept)
 
     def close(self) -> None:
         """End all requests, also those that another thread waits for."""
@@ -139,6 +139,7 @@ class Client:
         for sock in sockets:
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not ssl's, which the other thread would trip over
+        self.release()
 
     def _ask(self, method: str, path: str, query: Query, body: bytes = b"", more: Query | None = None) -> bytes:
         again = self._kept is not None  # a server may end a connection that is kept, and it shows only when asked
@@ -155,6 +156,8 @@ class Client:
             self._drop(connection)
             raise
         self._kept = connection
+        if self._closed:
+            self.release()
         return data
 
     def _answer(
@@ -205,6 +208,8 @@ class Client:
             reason = error.reason or str(error)
         elif isinstance(error, TimeoutError):
             reason = "no answer in time"
+        elif isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
+            reason = "the server ended the connection"
         else:
             reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         return IOFailure(f"{method} {self.url}{path}: {reason}; {remedy}")

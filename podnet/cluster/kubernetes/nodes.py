@@ -109,7 +109,8 @@ class KubernetesNodes:
         self._announcer.close()
         self._thread.join(ENDING)
         with self._lock:  # after it nobody writes to the descriptor
-            os.close(self._wake)
+            if self._wake >= 0:
+                os.close(self._wake)
             self._wake = -1
 
     def _take(self, listing: Listing) -> None:
@@ -232,6 +233,7 @@ class KubernetesNodes:
                 unsaid = f"that the network is up cannot be said: {error.msg}"
             else:
                 unsaid = ""
+            self._announcer.release()
             with self._lock:
                 if unsaid != self._unsaid and not self._ending.is_set():
                     self._unsaid = unsaid
