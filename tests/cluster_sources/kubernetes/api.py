@@ -38,8 +38,10 @@ class _Server(ThreadingHTTPServer):
 class Api:
     """The server.  Whatever is changed is told to whoever watches; `asked` has every request."""
 
-    def __init__(self, bind: Callable[[], socket.socket], tls: ssl.SSLContext | None = None) -> None:
-        """Serve at the socket that `bind` makes, bound and not yet listening."""
+    def __init__(
+        self, make: Callable[[], socket.socket], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
+        """Serve at `host` with a socket that `make` makes; it may be of another network namespace."""
         self.asked: list[Asked] = []
         self.tokens: set[str] | None = None
         self.page = 500
@@ -53,19 +55,19 @@ class Api:
         self._nodes: dict[str, dict[str, Any]] = {}
         self._history: list[tuple[int, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
-        self._bind, self._tls = bind, tls
+        self._make, self._tls = make, tls
         self._server: _Server | None = None
         self._connections: set[socket.socket] = set()
-        self.address = ("", 0)
+        self.address = (host, 0)
         self.up()
 
     # The server's life
 
     def up(self) -> None:
         """Listen, at the address it had before if it had one."""
-        made = self._bind()
+        made = self._make()
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(self.address if self.address[1] else ("127.0.0.1", 0))
+        made.bind(self.address)
         server = _Server(("", 0), self._handler(), bind_and_activate=False)
         server.socket.close()
         server.socket = made
@@ -316,9 +318,11 @@ def _chunk(to: BaseHTTPRequestHandler, document: Any) -> None:
 
 
 @contextmanager
-def serving(bind: Callable[[], socket.socket], tls: ssl.SSLContext | None = None) -> Iterator[Api]:
+def serving(
+    make: Callable[[], socket.socket], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Api]:
     """Give a server for the block."""
-    api = Api(bind, tls)
+    api = Api(make, tls, host)
     try:
         yield api
     finally:

@@ -52,7 +52,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 def loopback() -> socket.socket:
-    """Return a socket at loopback, bound where it has no address yet by who listens."""
+    """Return a socket."""
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
 
