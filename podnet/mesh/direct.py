@@ -23,5 +23,5 @@ def direct(nodes: Iterable[Node], facts: NodeFacts) -> Plan:
             if via is None or facts.address(cidr.version) is None:
                 continue
             route = Route(at="node", dst=cidr, via=via, dev=facts.uplink, protocol=PROTOCOL)
-            steps.append(Step(route, f"the pods of node {node.name} are behind {via}"))
+            steps.append(Step(route, f"nodes.yaml: the pods of node {node.name} are behind {via}"))
     return Plan(tuple(steps))

@@ -46,8 +46,8 @@ def test_each_cidr_is_behind_the_nodes_address_of_its_family() -> None:
         ),
     ]
     assert [step.reason for step in plan.steps] == [
-        "the pods of node n2 are behind 10.99.0.2",
-        "the pods of node n2 are behind fd99::2",
+        "nodes.yaml: the pods of node n2 are behind 10.99.0.2",
+        "nodes.yaml: the pods of node n2 are behind fd99::2",
     ]
 
 
