@@ -17,8 +17,8 @@ from podnet.cluster.kubernetes.access import Access
 from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.client import Client, RefusedError
 from podnet.cluster.kubernetes.decoding import Decoder, Failed, Lines
-from podnet.cluster.kubernetes.listing import Listing, listed
-from podnet.cluster.kubernetes.objects import NodeObject, WireNode, keep_node
+from podnet.cluster.kubernetes.listing import Candidate, Listing, candidate, listed
+from podnet.cluster.kubernetes.objects import WireNode, keep_node
 from podnet.cluster.kubernetes.reflector import GONE, List, Reflector, Watch
 from podnet.cluster.kubernetes.status import network_is_up
 from podnet.errors import IOFailure, PodnetError
@@ -50,12 +50,11 @@ class KubernetesNodes:
         self.error: PodnetError | None = None
         self.remarks: Sequence[str] = ()
         self.remote = True
-        self._cluster_cidrs = tuple(cluster_cidrs)
         self._client = Client(access)
         self._announcer = Client(access)
         self._backoff = Backoff(random.random)
-        self._decoder = Decoder(WireNode, keep_node)
-        self._reflector: Reflector[NodeObject] = Reflector()
+        self._decoder = Decoder(WireNode, lambda wire: candidate(keep_node(wire), cluster_cidrs))
+        self._reflector: Reflector[Candidate] = Reflector()
         self._lock = threading.Lock()  # of the reflector's objects and of what follows
         self._told = threading.Condition(self._lock)
         self._listing = Listing((), ())
@@ -88,10 +87,10 @@ class KubernetesNodes:
             os.eventfd_read(self._wake)
         with self._lock:
             dirty, self._dirty = self._dirty, False
-            objects = list(self._reflector.objects.values()) if dirty else []
+            candidates = list(self._reflector.objects.values()) if dirty else []
             failure, unsaid = self._failure, self._unsaid
         if dirty:
-            self._take(listed(objects, self._cluster_cidrs))
+            self._take(listed(candidates))
         self.remarks = (*self._listing.ignored, *([unsaid] if unsaid else []))
         self.error = None if failure is None else _since(*failure)
         return (self.nodes, _text(self.error), self.remarks) != before
@@ -217,7 +216,7 @@ class KubernetesNodes:
 
     def _unavailable(self) -> bool:
         own = self._reflector.objects.get(self.name)
-        return self._serving and own is not None and own.network_unavailable
+        return self._serving and own is not None and own.object.network_unavailable
 
     def _say_up(self) -> None:
         """Say it until it is so; in a thread of its own, since the other one listens."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster.kubernetes.listing import listed
+from podnet.cluster.kubernetes.listing import candidate, listed
 from podnet.cluster.kubernetes.objects import NodeObject
 
 cidrs = st.builds(
@@ -42,12 +42,12 @@ def test_those_that_contradict_an_older_one_are_left_out(given_nodes: list[NodeO
     for node in sorted(given_nodes, key=lambda n: (n.created, n.name)):
         if not any(contradict(node, other) for other in kept):
             kept.append(node)
-    found = listed(given_nodes)
+    found = listed(map(candidate, given_nodes))
     assert [node.name for node in found.nodes] == sorted(node.name for node in kept)
     assert len(found.ignored) == len(given_nodes) - len(kept)
     shuffled = list(given_nodes)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # as above
-    assert listed(shuffled) == found
+    assert listed(map(candidate, shuffled)) == found
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_those_that_contradict_an_older_one_are_left_out(given_nodes: list[NodeO
 def test_what_cannot_be_meant_is_left_out_with_its_reason(node: NodeObject, told: str) -> None:
     """The other Nodes are followed all the same."""
     good = NodeObject(name="good", pod_cidrs=(ip_network("10.1.0.0/24"),))
-    found = listed([node, good], (ip_network("10.1.0.0/16"),))
+    found = listed(candidate(one, (ip_network("10.1.0.0/16"),)) for one in (node, good))
     assert [n.name for n in found.nodes] == ["good"]
     (reason,) = found.ignored
     assert reason.startswith("Node n is ignored: ")
@@ -73,6 +73,5 @@ def test_what_cannot_be_meant_is_left_out_with_its_reason(node: NodeObject, told
 def test_one_address_of_two_nodes_is_no_contradiction() -> None:
     """A machine that came back by another name, its old Node not yet deleted."""
     address = (ip_address("10.9.0.1"),)
-    assert (
-        len(listed([NodeObject(name="old", addresses=address), NodeObject(name="new", addresses=address)]).nodes) == 2
-    )
+    nodes = [NodeObject(name=name, addresses=address) for name in ("old", "new")]
+    assert len(listed(map(candidate, nodes)).nodes) == 2
