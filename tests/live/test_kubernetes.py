@@ -13,6 +13,7 @@ import yaml
 from podnet.testing.node import REPOSITORY, Node
 from podnet.testing.waiting import eventually
 from tests.cluster_sources.kubernetes.api import Api, serving
+from tests.cluster_sources.kubernetes.pki import make_pki
 
 pytestmark = pytest.mark.live
 
@@ -175,3 +176,31 @@ def test_a_file_takes_over_again(bare: Node, api: Api) -> None:
     bare.start()
     assert mesh_routes(bare) == {"10.244.7.0/24": "10.99.0.17"}
     assert not (bare.root / "var/lib/podnet/nodes.json").exists()
+
+
+def test_in_a_pod_nothing_has_to_be_named(bare: Node, stack: ExitStack, tmp_path: Path) -> None:
+    """The service account's token and CA, the environment's server and NODE_NAME do; the token may rotate."""
+    pki = make_pki(tmp_path)
+
+    def make() -> socket.socket:
+        return bare.open_socket("outside", socket.AF_INET, socket.SOCK_STREAM)
+
+    api = stack.enter_context(serving(make, pki.context(), "10.99.0.1"))
+    api.tokens = {"one"}
+    put(api, 1, 2)
+    folder = bare.root / "run/secrets/kubernetes.io/serviceaccount"
+    folder.mkdir(parents=True)
+    (folder / "ca.crt").write_bytes(pki.ca.read_bytes())
+    (folder / "token").write_text("one", encoding="ascii")
+    bare.configure()
+    (bare.root / "etc/podnet/nodes.yaml").unlink()
+    place = f"KUBERNETES_SERVICE_HOST=10.99.0.1 KUBERNETES_SERVICE_PORT={api.address[1]} NODE_NAME=n1".split()
+    bare.launch("env", *place).wait_log("serving")
+    wait_for_routes(bare, {"10.244.2.0/24": "10.99.0.12"})
+    bare.attach("red")
+    (folder / "token").write_text("two", encoding="ascii")
+    api.tokens = {"two"}
+    api.end_watches()
+    put(api, 3)
+    eventually(lambda: "10.244.3.0/24" in mesh_routes(bare), "a route to n3")
+    assert {asked.headers["Authorization"] for asked in api.asked} == {"Bearer one", "Bearer two"}

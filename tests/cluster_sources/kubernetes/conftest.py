@@ -1,54 +1,21 @@
 """What tests of Kubernetes as the cluster source share: a server, certificates, kubeconfigs."""
 
-import shutil
 import socket
-import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.cluster_sources.kubernetes.api import Api, serving
-
-
-class Pki(NamedTuple):
-    """Files: a CA, a server's certificate for api.test alone, a client's, each with its key."""
-
-    ca: Path
-    server: tuple[Path, Path]
-    client: tuple[Path, Path]
-
-    def context(self) -> ssl.SSLContext:
-        """Return the server's end of TLS; it asks for the client's certificate and does without."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.ca))
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_cert_chain(*self.server)
-        return context
+from tests.cluster_sources.kubernetes.pki import Pki, make_pki
 
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     """Make certificates."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is missing: Debian's package openssl has it")
-    folder = tmp_path_factory.mktemp("pki")
-
-    def make(name: str, *more: str) -> tuple[Path, Path]:
-        certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate, *more],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        return certificate, key
-
-    ca, ca_key = make("ca")
-    signed = ["-CA", str(ca), "-CAkey", str(ca_key)]
-    server = make("server", *signed, "-addext", "subjectAltName=DNS:api.test", "-addext", "basicConstraints=CA:FALSE")
-    return Pki(ca, server, make("client", *signed, "-addext", "basicConstraints=CA:FALSE"))
+    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 def loopback() -> socket.socket:

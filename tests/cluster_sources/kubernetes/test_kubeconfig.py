@@ -14,7 +14,7 @@ from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.plugin import Command, Plugin
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, NodeNotReady, PodnetError
 from tests.cluster_sources.kubernetes.api import Api
-from tests.cluster_sources.kubernetes.conftest import Pki
+from tests.cluster_sources.kubernetes.pki import Pki
 
 Write = Callable[..., str]
 HERE = {"server": "https://192.0.2.1:6443"}
