@@ -73,6 +73,7 @@ class Daemon:
         self._node.settings, self._source, self._server = open_source(settings, paths, kubeconfig, node_name)
         self._remarked: Sequence[str] = ()
         if self._source.remote:
+            log.info("nodes: %d from %s, this is %s", len(self._source.nodes), self._server, self._node.settings.node)
             self._report()
         self._adopt()
         self._node.drain_spool()
@@ -96,7 +97,9 @@ class Daemon:
         self._installs = True
         if self._source.remote and not self._node.network.ranges:
             name = self._node.settings.node
-            log.warning("node %s has no pod CIDR yet: the plugin is installed when it has one", name)
+            known = any(node.name == name for node in self._node.nodes)
+            lacks = "has no pod CIDR yet" if known else "is not among the Nodes (--node-name gives another name)"
+            log.warning("node %s %s: the plugin is installed when it has a pod CIDR", name, lacks)
             return
         shim = self._paths.cni_bin, self._paths.socket, sys.executable, self._paths.spool
         install_shim(*shim)

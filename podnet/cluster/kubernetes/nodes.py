@@ -29,8 +29,13 @@ LIMIT = 500
 """Nodes to a page of a list: some megabytes, decoded and let go before the next."""
 WATCH_SECONDS = 300, 600
 """How long a watch is asked for, drawn anew each time so that nodes do not come back together; as client-go does."""
+SILENT = 90.0
+"""Seconds without even a bookmark after which a list is taken anew.  A server whose data came back from a backup is at
+an older version than what was heard from it, and lets those who wait for a later one wait."""
 LASTED = 1.0
 """Seconds after which a watch that ended without a word was one: a shorter one is not begun anew at once."""
+LONG = 10.0
+"""Seconds of waiting after which what is refused again and again is not asked again as it was."""
 ENDING = 1.0
 """Seconds that the threads are waited for at the end; they hold nothing that would have to be given back."""
 
@@ -128,6 +133,8 @@ class KubernetesNodes:
                 self._reflector.refused(error.status)
                 if error.status != GONE:
                     self._failed(error)
+                if wait > LONG:  # whatever it refuses, at this pace a list costs nothing
+                    self._reflector.refused(GONE)
             except PodnetError as error:
                 wait = self._backoff.wait()
                 self._failed(error)
@@ -150,7 +157,10 @@ class KubernetesNodes:
         self._client.release()
         began = time.monotonic()
         heard = self._watch(ask)
-        if heard or time.monotonic() - began >= LASTED:
+        lasted = time.monotonic() - began
+        if not heard and lasted >= SILENT:
+            self._reflector.refused(GONE)
+        if heard or lasted >= LASTED:
             self._backoff.reset()
             return 0.0
         return self._backoff.wait()

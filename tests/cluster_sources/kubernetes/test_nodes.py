@@ -10,6 +10,7 @@ import pytest
 
 from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig
 from podnet.cluster.kubernetes import client as http
+from podnet.cluster.kubernetes import nodes as source
 from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.status import annotate
 from podnet.model import Node
@@ -191,6 +192,25 @@ def test_a_server_that_hangs_is_noticed(api: Api, follow: Follow, monkeypatch: p
     wait_until(nodes, lambda: names(nodes) == ["n1"] and nodes.error is None)
     api.wait_for(lambda _: len(api.watches()) > 2)
     assert not nodes.changed()
+
+
+def test_a_server_that_went_back_in_time_is_listed_anew(
+    api: Api, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its data are a backup's: it says nothing to who waits for a later version, and that silence is noticed."""
+    monkeypatch.setattr(source, "SILENT", 0.1)
+    monkeypatch.setattr(Client.stream, "__defaults__", (0.2,))
+    api.put("n1")
+    nodes = follow()
+    assert nodes.wait(PATIENCE)
+    wait_until(nodes, lambda: names(nodes) == ["n1"])
+    api.wait_for(lambda _: api.watches())
+    api.mute = True
+    api.version = 10
+    api.delete("n1")
+    api.put("n2")
+    wait_until(nodes, lambda: names(nodes) == ["n2"])
+    assert nodes.error is None
 
 
 def test_a_token_that_rotates_is_read_anew(api: Api, follow: Follow, tmp_path: Path) -> None:
