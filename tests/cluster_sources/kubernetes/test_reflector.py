@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from podnet.cluster.kubernetes.backoff import FIRST, MOST, Backoff
 from podnet.cluster.kubernetes.decoding import Bookmark, Deleted, Page, Stored
-from podnet.cluster.kubernetes.reflector import GONE, List, Reflector, Watch
+from podnet.cluster.kubernetes.reflector import GONE, Changes, List, Reflector, Watch
 
 Event = Stored[int] | Deleted | Bookmark
 
@@ -58,19 +58,22 @@ step = st.one_of(
 
 def ask_once(reflector: Reflector[int], model: Model, mirror: dict[str, int], size: int, most: int) -> None:
     """Answer what the reflector asks, `most` events of a watch; mirror what it says has changed."""
-    changed: set[str] = set()
     ask = reflector.ask()
     if isinstance(ask, List):
         page = model.page(ask.resume, size)
         if page is None:
             reflector.refused(GONE)
         else:
-            changed |= reflector.page(page)
+            follow(mirror, reflector, reflector.page(page))
     elif int(ask.version) < model.oldest:
         reflector.refused(GONE)
     else:
         for event in model.events[int(ask.version) + 1 :][:most]:
-            changed |= reflector.event(event)
+            follow(mirror, reflector, reflector.event(event))
+
+
+def follow(mirror: dict[str, int], reflector: Reflector[int], changed: Changes) -> None:
+    """Do to `mirror` what the reflector says has changed."""
     for key in changed:
         assert mirror.get(key) != reflector.objects.get(key), "told as changed, and is not"
         if key in reflector.objects:
