@@ -1,5 +1,6 @@
 """Kubeconfigs and service accounts: what is asked, as whom, and what is wrong where."""
 
+import subprocess
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,39 @@ def test_a_clients_certificate(tls_api: Api, pki: Pki, write_kubeconfig: Write, 
     assert b"NodeList" in get(write_kubeconfig(server, user))
     with pytest.raises(PodnetError):
         get(write_kubeconfig(server))
+
+
+def test_a_clients_certificate_that_is_none(tls_api: Api, pki: Pki, write_kubeconfig: Write, tmp_path: Path) -> None:
+    """One that is not PEM, whose key is another's, or whose key wants a password: the error names the kubeconfig."""
+    server = {"server": f"https://127.0.0.1:{tls_api.address[1]}", "insecure-skip-tls-verify": True}
+    locked = tmp_path / "locked.key"
+    subprocess.run(
+        ["openssl", "pkey", "-aes128", "-passout", "pass:secret", "-in", pki.client[1], "-out", locked],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    for key in (pki.server[1], tmp_path / "nothing", locked):
+        path = write_kubeconfig(server, {"client-certificate": str(pki.client[0]), "client-key": str(key)})
+        with pytest.raises(IOFailure, match="certificate and key cannot be used") as caught:
+            get(path)
+        assert path in caught.value.msg
+    path = write_kubeconfig(server, {"client-certificate-data": "eA==", "client-key-data": "eA=="})
+    with pytest.raises(IOFailure, match="certificate and key cannot be used"):
+        get(path)
+
+
+def test_a_ca_that_is_none(tls_api: Api, write_kubeconfig: Write) -> None:
+    """Certificates that cannot be read are an error by the file's name; bytes that are no text at once."""
+    server = {"server": f"https://127.0.0.1:{tls_api.address[1]}"}
+    with pytest.raises(IOFailure, match="certificate-authority-data gives no certificates"):
+        get(write_kubeconfig({**server, "certificate-authority-data": "eA=="}))
+    with pytest.raises(InvalidConfiguration, match="certificate-authority-data is not PEM"):
+        read_kubeconfig(write_kubeconfig({**server, "certificate-authority-data": "//8="}))
+
+
+def test_a_server_that_speaks_no_tls(api: Api, write_kubeconfig: Write) -> None:
+    """The error says what TLS says."""
+    with pytest.raises(IOFailure, match=r"WRONG_VERSION_NUMBER|RECORD_LAYER"):
+        get(write_kubeconfig({"server": f"https://127.0.0.1:{api.address[1]}"}))
 
 
 # Who asks
@@ -195,7 +229,7 @@ def test_in_a_pod(tmp_path: Path) -> None:
     assert access.credentials.headers() == {"Authorization": "Bearer one"}
     (tmp_path / "token").write_text("two", encoding="ascii")
     assert access.credentials.headers() == {"Authorization": "Bearer two"}
-    (tmp_path / "token").write_text("", encoding="ascii")
+    (tmp_path / "token").write_bytes(b"\xff")
     with pytest.raises(InvalidConfiguration, match="holds no token"):
         access.credentials.headers()
     with pytest.raises(NodeNotReady, match="--kubeconfig"):
@@ -269,6 +303,44 @@ def test_a_plugin_that_fails_is_named_with_its_words(script: Path, tmp_path: Pat
     script.write_text("#!/bin/sh\necho hello\n", encoding="ascii")
     with pytest.raises(DecodingFailure, match="is no ExecCredential"):
         made(script, lambda: EPOCH).headers()
+
+
+def test_a_plugin_may_give_a_certificate(script: Path) -> None:
+    """Both parts of it, or it is as if it gave nothing."""
+    status = '{"clientCertificateData": "C", "clientKeyData": "K"}'
+    say = 'echo \'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": %s}\''
+    script.write_text("#!/bin/sh\n" + say % status, encoding="ascii")
+    plugin = made(script, lambda: EPOCH)
+    certificate = plugin.certificate()
+    assert certificate is not None
+    assert certificate[:2] == (b"C", b"K")
+    assert plugin.headers() == {}
+    script.write_text("#!/bin/sh\n" + say % '{"clientKeyData": "K"}', encoding="ascii")
+    with pytest.raises(DecodingFailure, match="neither token nor certificate"):
+        made(script, lambda: EPOCH).certificate()
+
+
+def test_a_plugin_that_hangs(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended, and named."""
+    monkeypatch.setattr("podnet.cluster.kubernetes.plugin.SECONDS", 0.1)
+    script.write_text("#!/bin/sh\nexec sleep 60\n", encoding="ascii")
+    with pytest.raises(IOFailure, match=r"took more than 0\.1 s; install it"):
+        made(script, lambda: EPOCH).headers()
+
+
+def test_a_plugin_is_told_the_ca_of_a_file(script: Path, tmp_path: Path) -> None:
+    """In base64, as a kubeconfig would have it; one that is missing is named."""
+    (tmp_path / "ca.crt").write_text("PEM", encoding="ascii")
+    program = 'echo "{\\"apiVersion\\": \\"client.authentication.k8s.io/v1\\", \\"kind\\": \\"ExecCredential\\", '
+    program += '\\"status\\": {\\"token\\": \\"$(echo "$KUBERNETES_EXEC_INFO" | grep -c UEVN)\\"}}"\n'
+    script.write_text("#!/bin/sh\n" + program, encoding="ascii")
+    plugin = made(script, lambda: EPOCH, cluster_info=True)
+    plugin._server = Server(source="kubeconfig", host="192.0.2.1", port=6443, ca_file=str(tmp_path / "ca.crt"))
+    assert plugin.headers() == {"Authorization": "Bearer 1"}
+    (tmp_path / "ca.crt").unlink()
+    plugin.refused()
+    with pytest.raises(IOFailure, match=r"ca\.crt: cannot be read"):
+        plugin.headers()
 
 
 def test_a_plugin_of_a_kubeconfig(api: Api, script: Path, write_kubeconfig: Write) -> None:

@@ -1,6 +1,7 @@
 """KubernetesNodes beside an API server: what it knows, how it says so, and what trouble does to it."""
 
 import select
+import socket
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -11,8 +12,9 @@ import pytest
 from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig
 from podnet.cluster.kubernetes import client as http
 from podnet.cluster.kubernetes import nodes as source
-from podnet.cluster.kubernetes.client import Client
+from podnet.cluster.kubernetes.client import Client, RefusedError
 from podnet.cluster.kubernetes.status import annotate
+from podnet.errors import IOFailure
 from podnet.model import Node
 from podnet.testing.waiting import eventually
 from tests.cluster_sources.kubernetes.api import PATIENCE, Api
@@ -242,6 +244,35 @@ def test_a_busy_server_says_when_to_come_again(api: Api, follow: Follow) -> None
     assert time.monotonic() - began > 0.5
 
 
+def test_what_is_refused_for_long_begins_anew(api: Api, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that the server cannot serve for whatever reason is not asked for for ever."""
+    monkeypatch.setattr(source, "LONG", 0.0)
+    api.put("n1")
+    nodes = follow()
+    assert nodes.wait(PATIENCE)
+    api.wait_for(lambda _: api.watches())
+    api.refusal = 504, {}
+    api.end_watches()
+    wait_until(nodes, lambda: nodes.error is not None)
+    api.wait_for(lambda asked: sum("limit" in one.query for one in asked) > 1)
+    api.refusal = None
+    wait_until(nodes, lambda: nodes.error is None)
+
+
+def test_a_bug_is_told_and_the_list_taken_anew(api: Api, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread does not end unheard."""
+    api.put("n1")
+    nodes = follow()
+    assert nodes.wait(PATIENCE)
+    wait_until(nodes, lambda: names(nodes) == ["n1"])
+    api.wait_for(lambda _: api.watches())
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes._decoder, "event", lambda line: 1 // (len(line) * 0))
+        api.put("n2")
+        wait_until(nodes, lambda: nodes.error is not None and "bug" in nodes.error.msg)
+    wait_until(nodes, lambda: names(nodes) == ["n1", "n2"] and nodes.error is None)
+
+
 def test_a_node_that_claims_anothers_pods_is_ignored_and_told(api: Api, follow: Follow) -> None:
     """The older one keeps its CIDR; when it is deleted the other gets in."""
     api.put("n2", ("10.244.1.0/24",), "10.99.0.2")
@@ -304,6 +335,33 @@ def test_annotations_are_set_and_removed(api: Api, write_kubeconfig: Callable[..
     annotate(client, "n1", {"podnet.dev/mac": None})
     assert api.node("n1")["metadata"]["annotations"] == {"other": "1"}
     assert len(api.asked) == 2
+    client.close()
+
+
+def test_a_connection_that_the_server_ended_meanwhile_is_made_anew(
+    api: Api, write_kubeconfig: Callable[..., str]
+) -> None:
+    """One is kept between pages; that it is gone shows only when it is used."""
+    client = Client(read_kubeconfig(write_kubeconfig({"server": f"http://127.0.0.1:{api.address[1]}"})))
+    assert client.get("/api/v1/nodes", {})
+    for connection in list(api._connections):
+        connection.shutdown(socket.SHUT_RDWR)
+    assert client.get("/api/v1/nodes", {})
+    client.close()
+    with pytest.raises(IOFailure, match="podnet ends"):
+        client.get("/api/v1/nodes", {})
+
+
+def test_a_refusal_that_is_no_status(
+    api: Api, write_kubeconfig: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy's page: its HTTP status tells."""
+    monkeypatch.setattr("tests.cluster_sources.kubernetes.api._status", lambda *_: ["<html>"])
+    api.refusal = 502, {}
+    client = Client(read_kubeconfig(write_kubeconfig({"server": f"http://127.0.0.1:{api.address[1]}"})))
+    with pytest.raises(RefusedError, match="502 Bad Gateway") as caught:
+        client.get("/api/v1/nodes", {})
+    assert caught.value.status == 502
     client.close()
 
 
