@@ -26,7 +26,7 @@ define apt
 $(if $(strip $(1)),apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1))
 endef
 
-.PHONY: help demo test check bench clean demo-packages test-packages
+.PHONY: help demo test check bench soak clean demo-packages test-packages
 
 help: ## these lines
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,9 @@ check: $(VENV)/.installed-for-tests ## linters, types, layers, docstrings
 
 bench: $(VENV)/.installed-for-tests ## ADD and DEL beside the reference plugins; writes docs/BENCH.md
 	$(BIN)/python bench/run.py
+
+soak: $(VENV)/.installed-for-tests ## 200 random sequences with kill -9 amid them (SEQUENCES=1000 SEED=7: more, these)
+	$(BIN)/python -m tests.crashes.soak
 
 clean: ## what was built here, the environment too
 	rm -rf $(VENV) build dist podnet/shim/podnet .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \

@@ -15,7 +15,7 @@ from podnet.cni import Answer, AnswerReader, Frame, FrameReader, render_error
 from podnet.daemon.node import NodeContext, list_nodes
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Call, failure
-from podnet.errors import PodnetError
+from podnet.errors import DecodeError, PodnetError, TryAgainLater
 from podnet.store import HeldError
 
 NETNS_DESCRIPTOR = 3
@@ -28,7 +28,10 @@ CHUNK = 1 << 16
 
 
 def ask(path: str, frame: Frame, netns: int | None) -> Answer | None:
-    """Return the answer of the daemon at socket `path`, or None where none listens."""
+    """Return the answer of the daemon at socket `path`, or None where none listens.
+
+    Raises TryAgainLater where it goes away before it has answered.
+    """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(TIMEOUT)
     with client:
@@ -36,15 +39,23 @@ def ask(path: str, frame: Frame, netns: int | None) -> Answer | None:
             client.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        data = frame.encode()
-        sent = socket.send_fds(client, [data], [netns]) if netns is not None else 0
-        if sent < len(data):  # to send nothing to a daemon that has answered and closed already would be EPIPE
-            client.sendall(data[sent:])
-        reader = AnswerReader()
-        while True:
-            answer = reader.feed(client.recv(CHUNK))
-            if answer is not None:
-                return answer
+        try:
+            return _exchange(client, frame.encode(), netns)
+        except (OSError, DecodeError) as error:
+            raise TryAgainLater(
+                f"the daemon behind {path} went away before it had answered ({error}); ask again"
+            ) from error
+
+
+def _exchange(client: socket.socket, data: bytes, netns: int | None) -> Answer:
+    sent = socket.send_fds(client, [data], [netns]) if netns is not None else 0
+    if sent < len(data):  # to send nothing to a daemon that has answered and closed already would be EPIPE
+        client.sendall(data[sent:])
+    reader = AnswerReader()
+    while True:
+        answer = reader.feed(client.recv(CHUNK))
+        if answer is not None:
+            return answer
 
 
 def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:

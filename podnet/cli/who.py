@@ -1,6 +1,7 @@
-"""`podnet who`: which container holds or held an address, from the database's history."""
+"""`podnet who`: which container holds or held an address, from the database's history, or which holds a host port."""
 
 import json
+import re
 import time
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -14,26 +15,40 @@ from podnet.daemon.paths import Paths
 from podnet.store import Reader
 from podnet.store.reader import Holding
 
+HEADER = ("container", "interface", "network", "from", "to", "state", "namespace", "pod", "host ports")
+_PORT = re.compile(r"(?P<number>[0-9]{1,5})/(?P<protocol>tcp|udp|sctp)", re.IGNORECASE)
+
 
 @click.command(name="who")
-@click.argument("address", metavar="IP")
+@click.argument("asked", metavar="IP|PORT/PROTOCOL")
 @click.option("--at", metavar="TIME", help="14:02, 14:02:30, 2026-05-01T14:02, or @ and Unix seconds.")
 @click.option("--config", default=CONFIG, show_default=True, help="The node's settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def command(address: str, at: str | None, config: str, as_json: bool) -> None:
-    """Show who holds IP and who held it, latest first, or who held it at one time."""
+def command(asked: str, at: str | None, config: str, as_json: bool) -> None:
+    """Show who holds IP and who held it, latest first, or who held it at one time.
+
+    With a host port, as 8080/tcp, show who holds that now.
+    """
+    port = _PORT.fullmatch(asked)
+    if port and at is not None:
+        raise click.UsageError("--at is about addresses: of host ports there is no history, only of those who had them")
     try:
-        asked = ip_address(address)
+        address = None if port else ip_address(asked)
         moment = None if at is None else when(at, time.time())
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with Reader.read(Path(Paths(config=config).database)) as reader:
-        found = reader.holders(asked, moment)
+        if address is None:
+            assert port is not None  # noqa: S101 - it is one or the other
+            found = reader.port_holders(port["protocol"].lower(), int(port["number"]))
+        else:
+            found = reader.holders(address, moment)
     if as_json:
         click.echo(json.dumps([document(holding) for holding in found], indent=2))
     elif found:
-        header = ("container", "interface", "network", "from", "to", "state", "namespace")
-        say(table(header, [row(holding) for holding in found]))
+        say(table(HEADER, [row(holding) for holding in found]))
+    elif address is None:
+        say(f"Nobody holds host port {asked} on this node.")
     else:
         moment_said = "" if moment is None else f" at {clock(moment)}"
         say(f"Nobody held {asked}{moment_said}, as far as this node's history goes.")
@@ -71,12 +86,14 @@ def row(holding: Holding) -> tuple[str, ...]:
     return (
         *(key.container, key.ifname, key.network),
         *(clock(lease.created), clock(lease.released) or "-", state, lease.netns_path),
+        *("" if lease.terms.pod is None else str(lease.terms.pod), " ".join(map(str, lease.terms.ports))),
     )
 
 
 def document(holding: Holding) -> dict[str, object]:
     """Return the same as a JSON object; times are Unix seconds."""
     lease = holding.lease
+    pod = lease.terms.pod
     return {
         "container": lease.attachment.container,
         "interface": lease.attachment.ifname,
@@ -90,4 +107,6 @@ def document(holding: Holding) -> dict[str, object]:
         "closed": holding.closed,
         "state": holding.state,
         "reason": holding.reason,
+        "pod": pod and {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
+        "hostPorts": [str(mapping) for mapping in lease.terms.ports],
     }

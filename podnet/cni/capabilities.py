@@ -32,7 +32,9 @@ _U32 = (1 << 32) - 1
 
 _PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_ALIAS = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
+_ALIAS = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE | re.ASCII
+)
 
 
 def terms_of(runtime: RuntimeEntry | None, network: str, mac: str | None = None) -> Terms:
@@ -74,7 +76,8 @@ def dns_of(servers: list[str] | None, domain: str | None, search: list[str] | No
 
 
 def _ports(entries: list[PortEntry]) -> tuple[PortMapping, ...]:
-    found: dict[tuple[object, ...], PortMapping] = {}
+    found: dict[PortMapping, None] = {}
+    leads: dict[tuple[object, ...], PortMapping] = {}
     for index, entry in enumerate(limited(entries, "runtimeConfig.portMappings")):
         where = f"runtimeConfig.portMappings[{index}]"
         if not entry.host_port:
@@ -85,14 +88,18 @@ def _ports(entries: list[PortEntry]) -> tuple[PortMapping, ...]:
             container_port=_port(entry.container_port, f"{where}.containerPort"),
             host_ip=address(entry.host_ip, f"{where}.hostIP") if entry.host_ip else None,
         )
-        key = mapping.protocol, mapping.host_port, mapping.host_ip
-        other = found.setdefault(key, mapping)
-        if other != mapping:
-            raise InvalidConfiguration(
-                f"{where}: host port {mapping} leads to the pod's port {other.container_port} already, "
-                f"and cannot lead to {mapping.container_port} too: drop one"
-            )
-    return tuple(found.values())
+        for version in (4, 6):
+            if not mapping.serves(version):
+                continue
+            # 0.0.0.0 and no address at all are the same place of IPv4
+            other = leads.setdefault((mapping.protocol, mapping.host_port, version, mapping.only_at), mapping)
+            if other.container_port != mapping.container_port:
+                raise InvalidConfiguration(
+                    f"{where}: host port {mapping} leads to the pod's port {other.container_port} already, "
+                    f"and cannot lead to {mapping.container_port} too: drop one"
+                )
+        found[mapping] = None
+    return tuple(found)
 
 
 def _protocol(text: str | None, where: str) -> Protocol:

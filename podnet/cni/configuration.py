@@ -78,7 +78,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     terms: Terms = PLAIN
 
 
-_recent: dict[bytes, tuple[Network, Configuration]] = {}
+_recent: dict[tuple[bytes, bool], tuple[Network, Configuration]] = {}
+"""By the bytes less those of ``runtimeConfig``, and whether there were any: without it they are JSON no more."""
 _RECENT = 64  # configurations: a node has one or two, each with a few forms
 _RECENT_BYTES = 4096  # longer ones are parsed every time
 
@@ -90,7 +91,7 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
     for every pod but for ``runtimeConfig``, so what was parsed last is remembered without that.
     """
     stdin, part = with_runtime_config(stdin)
-    static = stdin.replace(part, b"", 1) if part else stdin
+    static = (stdin.replace(part, b"", 1), True) if part else (stdin, False)
     known = _recent.get(static)
     if known is not None and known[0] is defaults:
         if not part:
@@ -105,12 +106,12 @@ def parse(stdin: bytes, defaults: Network) -> Configuration:
         check_version(stated_version(stdin) or "")
         raise
     configuration = _configuration(document, defaults)
-    if len(static) <= _RECENT_BYTES and not configuration.prev_result:  # which differs for every pod
+    if len(static[0]) <= _RECENT_BYTES and not configuration.prev_result:  # which differs for every pod
         _remember(static, defaults, document, configuration)
     return configuration
 
 
-def _remember(static: bytes, defaults: Network, document: Document, configuration: Configuration) -> None:
+def _remember(static: tuple[bytes, bool], defaults: Network, document: Document, configuration: Configuration) -> None:
     """Keep what `configuration` is without ``runtimeConfig``, unless that changes the network too."""
     changing = document.runtime_config
     if changing is not None and changing.ip_ranges is not None:
@@ -342,7 +343,7 @@ def _quarantine(seconds: float) -> float:
 
 def _check_mtu(mtu: int, merged: Network) -> None:
     """Raise InvalidConfiguration for an `mtu` that no link of the network's families can have."""
-    least = max(_MTU_LEAST[family] for family in merged.families)
+    least = max([_MTU_LEAST[family] for family in merged.families], default=_MTU_LEAST[4])
     if not least <= mtu <= _MTU_MOST:
         raise InvalidConfiguration(
             f"mtu: {str(mtu)[:80]} is out of range: give {least} to {_MTU_MOST}, or 0 for the node's own"

@@ -30,7 +30,7 @@ def with_addresses(request: Add, frame: Frame, answer: bytes) -> Add:
     version = stated_version(answer) or request.version
     try:
         given = result.read(version or UNSTATED, answer)
-        ranges = tuple([(_range(ip),) for ip in given.ips])
+        ranges = _ranges(given.ips)
     except Exception as error:
         raise DelegateFailed(f"ipam plugin {plugin}: {error}", answer[:200].decode(errors="replace")) from error
     if not ranges:
@@ -64,10 +64,16 @@ def failure_of(plugin: str, status: int, answer: bytes) -> DelegateFailed:
     return DelegateFailed(f"ipam plugin {plugin}: {told.msg}", told.details, code=told.code)
 
 
-def _range(ip: result.IPConfig) -> Range:
-    """Return the subnet of a given address as a range, the same for every address of it."""
-    subnet: IPNetwork = result.network_of(ip.address, ip.prefixlen)
+def _ranges(ips: tuple[result.IPConfig, ...]) -> tuple[tuple[Range, ...], ...]:
+    """Return a range set per address: its whole subnet, the same for every pod, or where two are of one, itself."""
+    subnets = [result.network_of(ip.address, ip.prefixlen) for ip in ips]
+    return tuple(
+        [(_range(ip, subnet, alone=subnets.count(subnet) > 1),) for ip, subnet in zip(ips, subnets, strict=True)]
+    )
+
+
+def _range(ip: result.IPConfig, subnet: IPNetwork, *, alone: bool) -> Range:
     single = ip.prefixlen >= ip.address.max_prefixlen - 1
-    first: IPAddress = subnet[0] if single else subnet[1]
+    first: IPAddress = ip.address if alone else subnet[0] if single else subnet[1]
     gateway: IPAddress = ip.gateway or result.address_of(NOWHERE[ip.address.version])
-    return Range(subnet=subnet, first=first, last=subnet[-1], gateway=gateway)
+    return Range(subnet=subnet, first=first, last=ip.address if alone else subnet[-1], gateway=gateway)

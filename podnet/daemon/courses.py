@@ -6,6 +6,7 @@ What is decided is decided in the loop's thread; the others execute, wait, and w
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import NamedTuple
 
 from podnet.daemon.delegate import Executed, Execution, execute
@@ -32,8 +33,6 @@ class Courses:
         self._done: deque[tuple[Origin, Course, Executed]] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._ended: list[Ended] = []
-        self.giving_back: set[str] = set()
-        """Links of the leases whose addresses are on their way back."""
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""
@@ -41,20 +40,17 @@ class Courses:
 
     def begin(self, origin: Origin, course: Course) -> None:
         """Set a course under way."""
-        if isinstance(origin, Lease):
-            self.giving_back.add(origin.link)
         self._advance(origin, course, None)
+        if self._ended:  # at once, asking no plugin: nobody else wakes the loop for that
+            os.eventfd_write(self._wake, 1)
 
     def ended(self) -> list[Ended]:
         """Let every course go on whose plugin has ended; return those that came to their end."""
-        if self._done:
+        with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while self._done:
             self._advance(*self._done.popleft())
         ended, self._ended = self._ended, []
-        for one in ended:
-            if isinstance(one.origin, Lease):
-                self.giving_back.discard(one.origin.link)
         return ended
 
     def close(self) -> None:

@@ -67,8 +67,8 @@ def execute(execution: Execution) -> Executed:
         )
     except subprocess.TimeoutExpired:
         return _refusal(11, f"{program} did not end within {SECONDS:.0f} s; ask again, and see what it waits for")
-    except OSError as error:
-        return _refusal(5, f"{program} cannot be executed: {error.strerror}")
+    except (OSError, ValueError) as error:  # ValueError: a variable that no program can be given
+        return _refusal(5, f"{program} cannot be executed: {getattr(error, 'strerror', None) or error}")
     return Executed(done.returncode, done.stdout)
 
 

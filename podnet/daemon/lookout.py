@@ -5,10 +5,11 @@ What is found is logged once, when it is found and when it is over, not at every
 
 import logging
 import time
+from typing import NamedTuple
 
 from podnet.daemon.describe import describe
 from podnet.engine import Engine
-from podnet.errors import PodnetError
+from podnet.errors import KernelError, PodnetError
 from podnet.model import Lease
 from podnet.store import Store
 
@@ -24,6 +25,13 @@ NODE_EVERY = 6
 log = logging.getLogger("podnet")
 
 
+class Told(NamedTuple):
+    """What was logged, and of whom."""
+
+    who: str
+    text: str
+
+
 class Lookout:
     """Looks every `interval` seconds (0: never); a pod that has been gone for `grace` seconds is collected."""
 
@@ -36,7 +44,7 @@ class Lookout:
         self._last = time.monotonic()
         self._looks = 0
         self._audited = ""
-        self._told: dict[str, str] = {}
+        self._told: dict[str, Told] = {}
 
     def wait(self, idle: float) -> float | None:
         """Return how many seconds there are until the next look, None for ever.
@@ -55,9 +63,9 @@ class Lookout:
         self._looks += 1
         try:
             collected = self._sweep()
-            self._audit()
             if self._looks % NODE_EVERY == 1:
-                self._tell("node", "; ".join(self._engine.audit_node()), "the node's part was not as it should be")
+                self._audit_node()
+            self._audit()
         except PodnetError as error:
             self._tell("lookout", describe(error), "the node cannot be looked after")
             return False
@@ -76,9 +84,15 @@ class Lookout:
                 self._tell(key, "", "")
         return bool(swept.collected)
 
+    def _audit_node(self) -> None:
+        self._tell("node", "; ".join(self._engine.audit_node()), "the node's part was not as it should be")
+
     def _audit(self) -> None:
         """Compare the next few attachments with what ADD made, in turn."""
         live = sorted(self._store.live(), key=lambda lease: lease.link)
+        for key in set(self._told) - {lease.link for lease in live} - {"node", "lookout"}:
+            if not key.endswith(" link"):
+                del self._told[key]  # the pod went with its fault
         turn = [lease for lease in live if lease.link > self._audited][:AUDITED]
         self._audited = turn[-1].link if len(turn) == AUDITED else ""
         found = dict(self._found(turn))
@@ -86,14 +100,20 @@ class Lookout:
             self._tell(lease.link, found.get(lease.link, ""), lease.holder)
 
     def _found(self, leases: list[Lease]) -> list[tuple[str, str]]:
-        return [(lease.link, "; ".join(faults)) for lease, faults in self._engine.audit(leases)]
+        try:
+            found = self._engine.audit(leases)
+        except KernelError:  # what attachments stand on may be gone, as after `nft flush ruleset`
+            self._audit_node()
+            found = self._engine.audit(leases)
+        return [(lease.link, "; ".join(faults)) for lease, faults in found]
 
     def _tell(self, key: str, text: str, who: str) -> None:
-        """Log `text` where it is not what was told of `key` last."""
-        before = self._told.get(key, "")
-        if text and text != before:
+        """Log `text` where it is not what was told of `key` last, and that it is over where there is none any more."""
+        before = self._told.get(key)
+        if text and (before is None or before.text != text):
             log.warning("drift: %s: %s", who, text)
         if text:
-            self._told[key] = text
-        else:
-            self._told.pop(key, None)
+            self._told[key] = Told(who, text)
+        elif before is not None:
+            del self._told[key]
+            log.info("over: %s: %s", before.who, before.text)

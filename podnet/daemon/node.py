@@ -111,7 +111,8 @@ class NodeContext:
     def drain_spool(self) -> int:
         """Carry out the DELs that were written down while nobody served; return how many.
 
-        One that says nothing that could be carried out is set aside; it is not to keep the node from serving.
+        One that says nothing that could be carried out is set aside, and one that another plugin would not hear of
+        stays: neither is to keep the node from serving.
         """
         drained = 0
         for path, frame in waiting(self.paths.spool):
@@ -121,7 +122,11 @@ class NodeContext:
                 log.warning("%s is set aside: %s", path, error.msg)
                 set_aside(path)
                 continue
-            answer = self.answer(Call(frame))
+            call = Call(frame)
+            answer = self.answer(call)
+            if answer.status and call.delegates:
+                log.warning("%s is tried again at the next start: %s", path, answer.stdout.decode())
+                continue
             if answer.status:
                 raise NodeNotReady(f"spooled DEL {path}: {answer.stdout.decode()}")
             os.unlink(path)  # noqa: PTH108 - a str

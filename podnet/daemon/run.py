@@ -29,6 +29,7 @@ from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer, Call
 from podnet.daemon.source import open_source
 from podnet.errors import DecodeError, PodnetError
+from podnet.model import Lease
 from podnet.plan import Plan
 
 REAP_IDLE = 0.02
@@ -82,6 +83,8 @@ class Daemon:
         self._lookout = Lookout(self._node.engine, self._node.store, gc_settings.interval, gc_settings.grace)
         self._courses = Courses()
         self._waiting: dict[tuple[str, str], list[Connection]] = {}
+        self._unwanted: set[str] = set()
+        self._complained: set[str] = set()
         self._named = -1
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
@@ -121,6 +124,8 @@ class Daemon:
         self._selector.register(wake, selectors.EVENT_READ)
         self._notifier.tell("READY=1", f"STATUS=serving network {self._node.network.name}")
         try:
+            self._give_back()
+            self._between_requests()  # names to publish wait for no request
             while self._running:
                 ready = self._selector.select(self._notifier.within(self._patience()))
                 self._serve_ready([key.fileobj for key, _ in ready])
@@ -205,12 +210,22 @@ class Daemon:
             if isinstance(origin, Connection):
                 self._send([(origin, answer)])
                 attachment = origin.call.attachment if origin.call else None
-                turns += self._waiting.pop(attachment, []) if attachment else []
-            elif answer.status:
-                log.warning("%s: addresses are not given back yet: %s", origin.holder, answer.stdout.decode())
             else:
-                self._doom()
+                self._note_return(origin, answer)
+                attachment = _key(origin)
+            turns += self._waiting.pop(attachment, []) if attachment else []
         return turns
+
+    def _note_return(self, lease: Lease, answer: Answer) -> None:
+        if answer.status:
+            first = lease.link not in self._complained
+            self._unwanted.add(lease.link)
+            self._complained.add(lease.link)
+            level = logging.WARNING if first else logging.DEBUG
+            log.log(level, "%s: addresses are not given back yet: %s", lease.holder, answer.stdout.decode())
+        else:
+            self._complained.discard(lease.link)
+            self._doom()
 
     def _send(self, answers: Sequence[tuple[Connection, Answer]]) -> None:
         """Send answers, undo the ADDs whose client has gone, and take note of what is to be done later."""
@@ -253,9 +268,7 @@ class Daemon:
         if self._reaping or (self._doomed and due):
             self._reap()
         if self._lookout.wait(idle) == 0.0:
-            if self._lookout.look():
-                self._doom()
-            self._give_back()
+            self._look()
         if self._named != self._node.engine.named:
             self._named = self._node.engine.named
             self._publish()
@@ -263,10 +276,21 @@ class Daemon:
             self._node.store.tend(time.time())
             self._tended = True
 
+    def _look(self) -> None:
+        """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
+        if self._lookout.look():
+            self._doom()
+        self._unwanted.clear()
+        self._give_back()
+
     def _give_back(self) -> None:
-        """Tell other plugins that addresses they gave are free, where no DEL has done that."""
+        """Set under way that other plugins have back what they are owed.
+
+        An attachment that is being served is left alone, and what a plugin would not take waits for the next look.
+        """
         for lease in self._node.engine.owed:
-            if lease.link not in self._courses.giving_back:
+            if _key(lease) not in self._waiting and lease.link not in self._unwanted:
+                self._waiting[_key(lease)] = []
                 self._courses.begin(lease, self._node.service.give_back(lease))
 
     def _publish(self) -> None:
@@ -284,9 +308,10 @@ class Daemon:
             log.warning("reaping failed, it is tried again: %s", describe(error))
             self._doom()
             return
-        self._give_back()
         for name in reaped.strangers:
             log.warning("link %s was in podnet's doomed group without being podnet's; it was moved out", name)
+        if not self._reaping:
+            self._give_back()
 
     # The nodes
 
@@ -322,6 +347,11 @@ class Daemon:
             except PodnetError as error:
                 log.warning("the nodes are not kept for a start without their source: %s", describe(error))
         return self._node.reload(self._source.nodes)
+
+
+def _key(lease: Lease) -> tuple[str, str]:
+    """Return what a lease and the requests about it have in common, as `Call.attachment` has it."""
+    return lease.attachment.container, lease.attachment.ifname
 
 
 def run(paths: Paths | None = None, *, install: bool = True, kubeconfig: str = "", node_name: str = "") -> int:

@@ -161,9 +161,21 @@ class Service:
             return failure(error, call.frame)
 
     def _add_delegated(self, request: Add, call: Call) -> Course:
-        """Ask for addresses, attach, and give the addresses back where that fails (SPEC.md, "Delegated Plugins")."""
+        """Ask for addresses, attach, and give the addresses back where that fails (SPEC.md, "Delegated Plugins").
+
+        A plugin knows container and interface only: told that an ADD is off, it frees what they have had before.  So
+        whoever is attached is refused unasked, and what is owed of earlier is given back first.
+        """
         namespace = _namespace(call, request.netns)
         plugin = request.configuration.delegate
+        self._engine.clear(Job(request, namespace))
+        for lease in self._engine.owed:
+            if lease.attachment == request.attachment:
+                answer = yield from self.give_back(lease)
+                if answer.status:
+                    raise cni.failure_of(plugin, answer.status, answer.stdout)
+        if self._engine.unreaped:
+            self._engine.reap()  # after a crash what was given back, but not closed, would be given back once more
         try:
             given = yield from self._execute(call, plugin)
             request = cni.with_addresses(request, call.frame, given)

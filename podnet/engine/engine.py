@@ -26,9 +26,11 @@ from podnet.errors import (
     PodnetError,
 )
 from podnet.model import Attachment, Lease
-from podnet.plan import Link, Plan, Step, diff, inverse
+from podnet.nft import Element
+from podnet.plan import Link, Plan, diff, inverse
 
-ENODEV = 19
+GONE = frozenset({19, 2})
+"""ENODEV: a link of the node's part is gone; ENOENT: the table is, as after `nft flush ruleset`."""
 TAKEN = frozenset({17, 16})
 """EEXIST: a link's name, or the index drawn for it, is taken; EBUSY: the index drawn for its peer is."""
 
@@ -60,6 +62,17 @@ class Engine(Upkeep):
         granted = [(job, lease) for job, lease in zip(jobs, leases, strict=True) if isinstance(lease, Lease)]
         attached = iter(self._attach(granted))
         return [next(attached) if isinstance(lease, Lease) else lease for lease in leases]
+
+    def clear(self, job: Job) -> None:
+        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
+        lease = self._store.find(job.request.attachment)
+        if lease is None:
+            return
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        if not diff(self._kernel.observe(plan, job.namespace), plan):
+            raise _attached_already(job)
+        self._cut([lease])
+        self.reap()
 
     def delete(self, requests: Iterable[Delete]) -> None:
         """Cut pods off: when this returns no packet of theirs passes, and their addresses are in quarantine.
@@ -167,7 +180,7 @@ class Engine(Upkeep):
             except InterfaceExists:
                 if request.attachment in reserved:
                     raise  # asked for twice at once: the first is about to be attached
-                self._clear(job)
+                self.clear(job)
             except AddressUnavailable:
                 if not self.unreaped:
                     raise
@@ -175,17 +188,6 @@ class Engine(Upkeep):
             return self._store.reserve(*want, self._clock.now(), request.terms)
         except PodnetError as error:
             return error
-
-    def _clear(self, job: Job) -> None:
-        """End what an ADD that never was answered left of this attachment; raise `InterfaceExists` where it stands."""
-        lease = self._store.find(job.request.attachment)
-        if lease is None:
-            return
-        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-        if not diff(self._kernel.observe(plan, job.namespace), plan):
-            raise _attached_already(job)
-        self._cut([lease])
-        self.reap()
 
     def _attach(self, granted: Sequence[tuple[Job, Lease]]) -> Iterator[Attached | PodnetError]:
         """Carry out attachments, each whole or not at all."""
@@ -208,28 +210,35 @@ class Engine(Upkeep):
         """Undo what took effect of `plan` before its `refusal`, and try once more where that can help; else raise.
 
         Where a name is taken, maybe by a link that awaits its reaping or one that an ADD of the same attachment could
-        not take back, that is reaped first, and other indexes are drawn; where a link of the node's is gone or was made
-        anew, the node's part is restored.
+        not take back, that is reaped first, and other indexes are drawn; likewise where a host port leads elsewhere.
+        Where a link of the node's is gone or was made anew, or the table is gone, the node's part is restored.
         """
         if not isinstance(refusal, KernelError):
             self._take_back(plan)  # what took effect is not known
             raise refusal
         self._take_back(Plan(refusal.done))
-        if refusal.errno == ENODEV:
+        if refusal.errno in GONE:
             self._build()
-        elif refusal.errno in TAKEN and isinstance(refusal.at, Link):
-            if bears_alias(self._kernel.observe(Plan((Step(refusal.at, ""),))), lease):
-                self._kernel.dismantle(datapath.cut(self._store.network_of(lease), lease))
-            self.reap()
+        elif refusal.errno in TAKEN and isinstance(refusal.at, Link | Element):
+            self._clear_leftovers(plan, lease)
         else:
             raise refusal
         try:
             self._kernel.apply(plan, namespace)
         except KernelError as error:
             self._take_back(Plan(error.done))
-            if error.errno in TAKEN and isinstance(error.at, Link):
+            if error.errno in TAKEN and isinstance(error.at, Link) and error.at.peer:
                 raise _name_taken(error.at, namespace) from error
             raise
+
+    def _clear_leftovers(self, plan: Plan, lease: Lease) -> None:
+        """Take away what ADDs that failed could not take back: elements that are `lease`'s by now, and its links."""
+        links = [step for step in plan.steps if isinstance(step.object, Link) and step.object.at == "node"]
+        there = self._kernel.observe(Plan(tuple(links)))
+        cut = datapath.cut(self._store.network_of(lease), lease)
+        ours = [s for s in cut.steps if not isinstance(s.object, Link) or bears_alias(there, lease, s.object.name)]
+        self._kernel.dismantle(Plan(tuple(ours)))
+        self.reap()
 
     def _forget_strays(self, lease: Lease, plan: Plan) -> None:
         """End the flows that went past the lease's host ports before there were any; take `plan` back where not."""

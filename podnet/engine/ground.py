@@ -1,15 +1,17 @@
 """The ground that pods stand on: the node's own part, and what verbs and upkeep alike do to attachments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from podnet import datapath
 from podnet.engine.ports import Clock, Kernel, Reaped, Store
 from podnet.errors import NodeNotReady, PodnetError
 from podnet.model import Lease, Network, NodeFacts
-from podnet.nft import Element
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, diff, key_of
+from podnet.nft import Element, Set, Table
+from podnet.plan import GROUP_DOOMED, Link, Plan, State, Step, diff, key_of
 
+NETWORKS = 64
+"""Networks that are remembered before those that no pod is in any more are forgotten."""
 OURS = "podnet:"
 """What the alias of every link of podnet's begins with."""
 
@@ -24,6 +26,7 @@ class Ground:
         """Counts leases with aliases that came or went: whoever publishes them compares."""
         self._mesh = Plan()
         self._networks: tuple[Network, ...] = ()
+        self._configured: tuple[Network, ...] = ()
         self._store = store
         self._kernel = kernel
         self._clock = clock
@@ -77,6 +80,9 @@ class Ground:
         before = self._networks
         if network in before:
             return
+        if len(before) >= NETWORKS:  # another plugin may give each pod a subnet of its own
+            here = (*self._configured, *map(self._store.network_of, self._store.live()))
+            before = self._networks = tuple(dict.fromkeys(here))
         self._networks = (*before, network)
         try:
             self._build()
@@ -91,14 +97,24 @@ class Ground:
 
         Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
         was there before a network widened or joined them makes room.
+
+        With a table or a set the elements of pods went, and without those its rules drop what pods send: they are put
+        back in the same batch.
         """
         plan = self.node_plan()
         observed = self._kernel.observe(plan)
         refuse_strangers(observed, plan)
         intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
         lacking = diff(observed, plan, intervals)
+        if any(isinstance(step.object, Table | Set) for step in lacking.steps):
+            whole = Plan.of(plan, *map(self._elements, self._store.live()))
+            lacking = diff(self._kernel.observe(whole), whole, intervals)
         self._kernel.apply(lacking)
         return lacking
+
+    def _elements(self, lease: Lease) -> Iterator[Step]:
+        """Yield the steps of an attachment that are elements of podnet's table."""
+        return (step for step in self.node_side(lease).steps if isinstance(step.object, Element))
 
     def _cut(self, leases: Sequence[Lease]) -> None:
         """Cut `leases` off in the kernel, then in the store: a crash in between is cut off again."""
@@ -113,9 +129,9 @@ class Ground:
         self.named += any(lease.terms.aliases for lease in leases)
 
 
-def bears_alias(observed: State, lease: Lease) -> bool:
-    """Tell whether the host link of `lease` is there, marked as its own and not doomed."""
-    link = observed.get(("link", "node", lease.link))
+def bears_alias(observed: State, lease: Lease, name: str = "") -> bool:
+    """Tell whether the host link of `lease`, or its link `name`, is there, marked as its own and not doomed."""
+    link = observed.get(("link", "node", name or lease.link))
     return isinstance(link, Link) and link.alias == lease.attachment.alias and link.group != GROUP_DOOMED
 
 

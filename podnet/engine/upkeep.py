@@ -16,7 +16,7 @@ from typing import NamedTuple
 from podnet import datapath
 from podnet.engine.difference import faults
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
-from podnet.errors import KernelError, NodeNotReady
+from podnet.errors import KernelError, NodeNotReady, PodnetError
 from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Table
 from podnet.plan import Link, Plan, Route, diff
@@ -32,7 +32,8 @@ class Swept(NamedTuple):
 class Upkeep(Ground):
     """A node that is looked after."""
 
-    _gone: dict[Attachment, float]
+    _gone: dict[tuple[Attachment, float], float]
+    """Since when the holder of a lease (attachment and creation) has been gone."""
 
     def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
@@ -41,6 +42,7 @@ class Upkeep(Ground):
         took out of podnet's group is known by its alias and put back.
         """
         self.facts, self._mesh = facts, mesh
+        self._configured = tuple(networks)
         owned = self._kernel.owned()
         live = self._store.live()
         linked = [lease for lease in live if self._store.network_of(lease).datapath != "none"]
@@ -51,7 +53,7 @@ class Upkeep(Ground):
             self._cut(lost)
             owned = self._kernel.owned()  # less what went with them
         here = [lease for lease in live if lease not in lost]
-        self._networks = tuple(dict.fromkeys((*networks, *map(self._store.network_of, here))))
+        self._networks = tuple(dict.fromkeys((*self._configured, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)
         node = self.node_plan()
         observed = self._kernel.observe(node)
@@ -66,7 +68,7 @@ class Upkeep(Ground):
 
     def repair(self) -> Plan:
         """Do what :meth:`reconcile` does for the networks that are known already; return what had to be done."""
-        return self.reconcile(self._networks, self.facts, self._mesh)
+        return self.reconcile(self._configured, self.facts, self._mesh)
 
     def sweep(self, grace: float) -> Swept:
         """Collect the leases of pods that have been gone for `grace` seconds; tell of live ones without a link."""
@@ -86,8 +88,8 @@ class Upkeep(Ground):
                 elif certain or linked:
                     gone.append(lease)
         before = getattr(self, "_gone", {})
-        self._gone = {lease.attachment: before.get(lease.attachment, now) for lease in gone}
-        dead = [lease for lease in gone if now - self._gone[lease.attachment] >= grace]
+        self._gone = {_life(lease): before.get(_life(lease), now) for lease in gone}
+        dead = [lease for lease in gone if now - self._gone[_life(lease)] >= grace]
         self._cut(dead)
         return Swept(tuple(dead), tuple(unlinked))
 
@@ -106,11 +108,16 @@ class Upkeep(Ground):
                     continue
                 observed = self._kernel.observe(plan, namespace)
             difference = diff(observed, plan)
-            if not difference or not bears_alias(observed, lease):
+            # Asked anew: a link that just goes, with its namespace or by hand, has lost some of the rest before.
+            if not difference or not bears_alias(self._kernel.observe(self.node_side(lease)), lease):
                 continue
-            found.append((lease, faults(observed, difference, lease.netns_path)))
+            told = faults(observed, difference, lease.netns_path)
             on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
-            self._kernel.apply(Plan(on_node))
+            try:
+                self._kernel.apply(Plan(on_node))
+            except PodnetError as error:
+                told.append(f"which cannot be put right: {error.msg}")
+            found.append((lease, told))
         return found
 
     def audit_node(self) -> list[str]:
@@ -135,3 +142,8 @@ class Upkeep(Ground):
         self._kernel.dismantle(gone)
         self._networks, self._mesh = (), Plan()
         return gone
+
+
+def _life(lease: Lease) -> tuple[Attachment, float]:
+    """Return what tells one life of an attachment from the next."""
+    return lease.attachment, lease.created

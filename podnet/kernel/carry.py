@@ -9,15 +9,17 @@ disturbs no other.
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address
 
 from podnet.errors import IOFailure, KernelError, PodnetError
 from podnet.kernel.namespace import entered
+from podnet.kernel.settling import Settling
 from podnet.kernel.socket import NetlinkSocket
 from podnet.model import Namespace
 from podnet.netlink.message import NETLINK_ROUTE, Request
 from podnet.netlink.transaction import Refusal
 from podnet.nft import batch as nft_batch
-from podnet.plan import Batch, Plan, Sysctl, headline
+from podnet.plan import Address, Batch, Plan, Sysctl, headline
 
 HINTS = {
     errno.EPERM: "podnet needs CAP_NET_ADMIN, run it as root",
@@ -83,11 +85,18 @@ class Carrier:
         except OSError as error:
             for course in courses:
                 course.error = course.error or IOFailure(f"netlink: {error.strerror}")
-        for course in courses:
-            try:
-                self._finish(course)
-            except OSError as error:
-                course.error = IOFailure(f"netlink: {error.strerror}")
+        settlings: list[Settling] = []
+        try:
+            for course in courses:
+                try:
+                    self._finish(course, settlings)
+                except OSError as error:
+                    course.error = IOFailure(f"netlink: {error.strerror}")
+            for settling in settlings:
+                settling.wait()
+        finally:
+            for settling in settlings:
+                settling.close()
 
     def netfilter(self, requests: Sequence[Request]) -> list[Refusal]:
         """Send one atomic nftables batch; the refusals' indexes are those of `requests`."""
@@ -115,18 +124,24 @@ class Carrier:
             course.note(batch, [_moved(f, -start) for f in failures if start <= f.index < end] if failures else ())
             start = end
 
-    def _finish(self, course: Course) -> None:
-        """Send what is left of `course`, in order, until something is refused."""
+    def _finish(self, course: Course, settlings: list[Settling]) -> None:
+        """Send what is left of `course`, in order, until something is refused; add to `settlings` what is to settle."""
         for batches in _by_place(course.batches):
             if course.error is not None:
                 return
             if batches[0].at == "pod" and course.namespace is not None:
                 with entered(course.namespace.descriptor, self._home):
+                    addresses = _new_addresses(course.plan)
+                    settling = Settling(addresses) if addresses else None
                     route = NetlinkSocket(NETLINK_ROUTE, brief=True)
                     try:
                         self._send(course, batches, route)
                     finally:
                         route.close()
+                        if settling is not None:
+                            settlings.append(settling)
+                if course.error is not None and settling is not None:
+                    settlings.pop().close()
             else:
                 self._send(course, batches, self._route)
 
@@ -164,6 +179,12 @@ def _by_place(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
         run.append(batch)
     if run:
         yield run
+
+
+def _new_addresses(plan: Plan) -> list[IPv6Address]:
+    """Return the IPv6 addresses that `plan` adds in the pod."""
+    added = (step.object for step in plan.steps if step.verb == "add" and isinstance(step.object, Address))
+    return [a.address for a in added if a.at == "pod" and isinstance(a.address, IPv6Address)]
 
 
 def _moved(refusal: Refusal, by: int) -> Refusal:

@@ -4,6 +4,8 @@ r"""The nftables objects of a plan as iptables rules: one chain for each set tha
 
     nft                                    iptables
     prerouting: iifgroup G ip daddr A drop raw PODNET-PREROUTING  -m devgroup --src-group G -d A -j DROP
+    prerouting: iifname != lo              raw PODNET-PREROUTING  ! -i lo -d 127.0.0.0/8 -j DROP
+                ip daddr 127.0.0.0/8 drop
     prerouting: iifgroup G ... != @pods    raw PODNET-PREROUTING  -m devgroup --src-group G -j PODNET-PODS
                 drop                                              -m devgroup --src-group G -j DROP
     element of pods: LINK . IP             raw PODNET-PODS        -i LINK -s IP -j ACCEPT
@@ -12,6 +14,11 @@ r"""The nftables objects of a plan as iptables rules: one chain for each set tha
     element of masquerade: CIDR            nat PODNET-POSTROUTING -s CIDR -j PODNET-LEAVING
     element of cluster: CIDR               nat PODNET-LEAVING     -d CIDR -j RETURN
     (the rule that has both)               nat PODNET-LEAVING     -j MASQUERADE --random-fully
+    hostport, dstnat, output, and the      none
+    postrouting rule for 127.0.0.0/8
+
+The last serve host ports, which a runtime asks for with one pod, and the script's pods have none: nothing would ever
+be in the chains.  The rule that keeps 127.0.0.0/8 to the machine stays: br0 has route_localnet all the same.
 
 A rule that is not in this table is refused: a script that leaves a rule out would be worse than none.
 """
@@ -35,6 +42,7 @@ _HOOKS = {"raw": "PREROUTING", "nat": "POSTROUTING"}
 
 _RULES = (
     (r"iifgroup (\d+) ip6? daddr (\S+) drop", "raw", (r"-m devgroup --src-group \1 -d \2 -j DROP",)),
+    (r'iifname != "lo" ip daddr (\S+) drop', "raw", (r"! -i lo -d \1 -j DROP",)),
     (r"iifgroup (\d+) ip6? saddr (\S+) accept", "raw", (r"-m devgroup --src-group \1 -s \2 -j ACCEPT",)),
     (
         r"iifgroup (\d+) iifname \. ip6? saddr != @pods[46] drop",
@@ -48,6 +56,11 @@ _RULES = (
     ),
     # what leaves is told by the elements of its two sets, below
     (r"ip6? saddr @masquerade[46] ip6? daddr != @cluster[46] masquerade fully-random", "nat", ()),
+    # host ports, which no pod of the script has
+    (r"ip6 daddr ::1 return", "nat", ()),
+    (r"dnat ip6? to (ip6? daddr \. )?meta l4proto \. th dport map @host(ports|ips)[46]", "nat", ()),
+    (r"fib daddr type local jump hostport", "nat", ()),
+    (r"oifgroup (\d+) ct status dnat ip saddr (\S+) masquerade fully-random", "nat", ()),
 )
 
 

@@ -18,6 +18,8 @@ State: TypeAlias = Literal["live", "cut", "closed"]
 
 _LEASES = f"SELECT {LEASE_COLUMNS} FROM lease JOIN boot ON boot.id = lease.boot"  # noqa: S608 - a constant of ours
 _FIND = f"{_LEASES} WHERE container = ? AND ifname = ? AND network = ? AND cut IS NULL"
+_PORTS = "SELECT lease FROM port WHERE protocol = ? AND port = ?"
+_HELD_PORT = f"{_LEASES} WHERE lease.id IN ({_PORTS}) ORDER BY lease.id"
 _HELD_BY = f"{_LEASES} JOIN address ON address.lease = lease.id WHERE address.address = ?"
 
 
@@ -147,6 +149,12 @@ class Reader:
             values = [*values, at, at]  # type: ignore[list-item] # BLOB and REAL
         with self._asking():
             return [Holding(decode_lease(row), row[11], row[12]) for row in self._execute(query, values)]
+
+    def port_holders(self, protocol: str, number: int) -> list[Holding]:
+        """Return who holds a host port now: one, or several at different addresses of the node."""
+        with self._asking():
+            rows = self._execute(_HELD_PORT, (protocol, number))
+            return [Holding(decode_lease(row), row[11], row[12]) for row in rows]
 
     def counts(self, network: Network, now: float) -> tuple[Occupancy, ...]:
         """Return how each range of `network` is used at Unix time `now`, in order; O(n), not for the path of an ADD."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from podnet.cni import Add, Attached, Check, Configuration, Delete
+from podnet.cni import GC, Add, Attached, Check, Configuration, Delete, Status
 from podnet.engine import Engine, Job
 from podnet.engine.ports import Namespace
 from podnet.errors import PodnetError
-from podnet.model import Attachment, Network, NodeFacts
+from podnet.model import PLAIN, Attachment, Network, NodeFacts, Terms
 from podnet.netlink.attributes import IPAddress
 from podnet.plan import Object, Plan, Sysctl, key_of
 from podnet.plan.objects import Key, Link
@@ -58,7 +58,12 @@ class FakeNode:
         self.kernel.end_pod(self.namespaces.pop(container))
 
     def job(
-        self, container: str, network: Network | None = None, addresses: Sequence[IPAddress] = (), ifname: str = "eth0"
+        self,
+        container: str,
+        network: Network | None = None,
+        addresses: Sequence[IPAddress] = (),
+        ifname: str = "eth0",
+        terms: Terms = PLAIN,
     ) -> Job:
         """Return an ADD as the engine takes it."""
         namespace = self.namespace(container)
@@ -69,12 +74,19 @@ class FakeNode:
             configuration=Configuration(cni_version="1.1.0", network=network),
             args={},
             addresses=tuple(addresses),
+            terms=terms,
         )
         return Job(request, namespace)
 
-    def add(self, container: str, network: Network | None = None, addresses: Sequence[IPAddress] = ()) -> Attached:
+    def add(
+        self,
+        container: str,
+        network: Network | None = None,
+        addresses: Sequence[IPAddress] = (),
+        terms: Terms = PLAIN,
+    ) -> Attached:
         """ADD; raise where the engine says why not."""
-        (outcome,) = self.engine.add([self.job(container, network, addresses)])
+        (outcome,) = self.engine.add([self.job(container, network, addresses, terms=terms)])
         if isinstance(outcome, PodnetError):
             raise outcome
         return outcome
@@ -104,6 +116,15 @@ class FakeNode:
             previous=previous,
         )
         self.engine.check(request, namespace)
+
+    def gc(self, *valid: str, network: Network | None = None) -> None:
+        """GC, which leaves `eth0` of the `valid` containers."""
+        configuration = Configuration(cni_version="1.1.0", network=network or self.networks[0])
+        self.engine.gc(GC(configuration, frozenset((container, "eth0") for container in valid)))
+
+    def status(self, network: Network | None = None) -> None:
+        """STATUS."""
+        self.engine.status(Status(Configuration(cni_version="1.1.0", network=network or self.networks[0])))
 
     # What is there, and what ought to be
 

@@ -9,6 +9,7 @@ It behaves as Linux does in what decides whether the engine is right:
 - qdiscs end with their link; a token bucket filter takes the place of the one that is there; a redirect to a link that
   is gone stays and leads nowhere;
 - an ifb's MAC is not set after its birth;
+- an element of a map leads where it leads until it is deleted;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.

@@ -210,9 +210,13 @@ class Node:
         netns: str | None = None,
         ifname: str = "eth0",
         configuration: "dict[str, Any] | bytes" = b"",
+        plugin: str = "/opt/cni/bin/podnet",
         **environment: str | None,
     ) -> "subprocess.Popen[bytes]":
-        """Execute the installed shim; `netns` is a pod's name, the container's own if left out.  None unsets."""
+        """Execute the installed shim, or another `plugin`, as a runtime does; None unsets a variable.
+
+        `netns` is a pod's name, the container's own if left out.
+        """
         variables: dict[str, str | None] = {
             "PATH": os.environ["PATH"],
             "CNI_COMMAND": command,
@@ -224,7 +228,7 @@ class Node:
         }
         document = configuration or DEFAULT_CONFIGURATION
         process = subprocess.Popen(
-            self.enter("/opt/cni/bin/podnet"),
+            self.enter(plugin),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={key: value for key, value in variables.items() if value is not None},
@@ -343,12 +347,12 @@ class Node:
         """Wait until so many host ends are there, not one more."""
         eventually(lambda: len(self.pod_links()) == count, f"{count} links, found {self.pod_links()}")
 
-    def elements(self, name: str) -> list[Any]:
-        """Return the elements of a set of podnet's table."""
+    def elements(self, name: str, kind: str = "set") -> list[Any]:
+        """Return the elements of a set, or of another `kind` ("map"), of podnet's table."""
         (found,) = [
-            entry["set"].get("elem", [])
-            for entry in self.json("nft", "-j", "list", "set", "inet", "podnet", name)["nftables"]
-            if "set" in entry
+            entry[kind].get("elem", [])
+            for entry in self.json("nft", "-j", "list", kind, "inet", "podnet", name)["nftables"]
+            if kind in entry
         ]
         return list(found)
 

@@ -222,6 +222,9 @@ class Space:
         return self._in_tables(chain, verb, (chain.table,), lambda key: key[:3] == ("rule", chain.table, chain.name))
 
     def _element(self, element: Element, verb: Verb) -> int:
+        found = self.objects.get(key_of(element))
+        if verb != "delete" and isinstance(found, Element) and found.data != element.data:
+            return errno.EEXIST
         if verb != "delete" and element.set.interval and self._overlaps(element):
             return errno.EEXIST
         return self._in_tables(element, verb, (element.set.table, element.set), lambda _: False)

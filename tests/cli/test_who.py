@@ -12,11 +12,14 @@ import pytest
 from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from podnet.cli import who
 from podnet.daemon.paths import Paths
-from podnet.model import Attachment, Lease, PodAddress
+from podnet.model import PLAIN, Attachment, KubernetesPod, Lease, PodAddress, PortMapping, Terms
+from podnet.store import Store
 from podnet.store.reader import Holding
+from podnet.testing.values import a_network
 
 Run = Callable[..., Result]
 NOW = datetime(2026, 5, 2, 10, 0, 0).timestamp()  # noqa: DTZ001 - local time is what users write
@@ -72,6 +75,31 @@ def test_a_node_that_gave_no_address_says_so(podnet: Run, tmp_path: Path, monkey
 
 
 @pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Give a store which `podnet who` reads."""
+    path = tmp_path / "podnet.db"
+    monkeypatch.setattr(who, "Paths", lambda config: Paths(config, database=str(path)))
+    with Store.open(path, "boot", 0.0) as store:
+        yield store
+
+
+def test_a_host_ports_holders_are_shown(podnet: Run, database: Store) -> None:
+    """8080/tcp is held by whoever has it now, at each address of the node; other ports, and it after DEL, by nobody."""
+    network = a_network()
+    attachments = [Attachment(network.name, name, "eth0") for name in ("red", "blue")]
+    for attachment, address in zip(attachments, ("192.0.2.11", "192.0.2.12"), strict=True):
+        terms = Terms(ports=(PortMapping("tcp", 8080, 80, ip_address(address)),))
+        database.reserve(attachment, network, (), None, "", 1.0, terms)
+    told = podnet("who", "8080/TCP").output
+    assert [line.split()[0] for line in told.splitlines()] == ["container", "red", "blue"]
+    assert "192.0.2.12:8080/tcp" in told
+    assert "Nobody holds host port 8080/udp" in podnet("who", "8080/udp").output
+    database.cut(attachments[:1], 2.0)
+    assert [one["container"] for one in json.loads(podnet("who", "--json", "8080/tcp").output)] == ["blue"]
+    assert podnet("who", "8080/tcp", "--at", "@1").exit_code == 2
+
+
+@pytest.fixture
 def zone() -> Iterator[None]:
     """Have the machine in a zone with an offset, for the test."""
     before = os.environ.get("TZ")
@@ -87,7 +115,7 @@ def zone() -> Iterator[None]:
 
 @pytest.mark.usefixtures("zone")
 def test_a_holding_is_told_with_the_users_clock() -> None:
-    """A row says container, interface, network, from, to, state and namespace; JSON the same in Unix seconds."""
+    """A row says container to namespace, pod and host ports, under the header; JSON the same in Unix seconds."""
     subnet = ip_network("10.244.1.0/24")
     lease = Lease(
         attachment=Attachment("podnet", "red", "eth0"),
@@ -98,11 +126,16 @@ def test_a_holding_is_told_with_the_users_clock() -> None:
         boot_id="boot",
         created=0.0,
         released=60.0,
+        terms=Terms(
+            ports=(PortMapping("tcp", 8080, 80), PortMapping("udp", 53, 53, ip_address("192.0.2.11"))),
+            pod=KubernetesPod("shop", "web-0", "77"),
+        ),
     )
     cut = Holding(lease, None, "")
     assert who.row(cut) == (
         *("red", "eth0", "podnet"),
         *("1970-01-01 02:00:00+02:00", "1970-01-01 02:01:00+02:00", "cut", "/run/netns/red"),
+        *("shop/web-0", "8080/tcp 192.0.2.11:53/udp"),
     )
     collected = who.document(Holding(lease, 61.0, "its namespace was gone"))
     assert json.loads(json.dumps(collected)) == {
@@ -118,5 +151,11 @@ def test_a_holding_is_told_with_the_users_clock() -> None:
         "closed": 61.0,
         "state": "closed",
         "reason": "its namespace was gone",
+        "pod": {"namespace": "shop", "name": "web-0", "uid": "77"},
+        "hostPorts": ["8080/tcp", "192.0.2.11:53/udp"],
     }
+    assert len(who.row(cut)) == len(who.HEADER)
+    plain = structs.replace(lease, terms=PLAIN)
+    assert who.row(Holding(plain, None, ""))[7:] == ("", "")
+    assert who.document(Holding(plain, None, ""))["pod"] is None
     assert who.row(Holding(lease, 61.0, "its namespace was gone"))[5] == "closed (its namespace was gone)"

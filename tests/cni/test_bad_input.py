@@ -17,8 +17,7 @@ ENVIRONMENT: list[tuple[dict[str, Any], str]] = [
     ({"CNI_COMMAND": None}, "CNI_COMMAND is not set"),
     ({"CNI_COMMAND": ""}, "one of ADD, CHECK, DEL, GC, STATUS, VERSION"),
     ({"CNI_COMMAND": "add"}, "'add' is not supported"),
-    ({"CNI_COMMAND": "GC"}, "podnet answers ADD, CHECK, DEL, VERSION"),
-    ({"CNI_COMMAND": "STATUS"}, "podnet answers ADD, CHECK, DEL, VERSION"),
+    ({"CNI_COMMAND": "REPAIR"}, "podnet answers ADD, CHECK, DEL, GC, STATUS, VERSION"),
     (
         {"CNI_CONTAINERID": None, "CNI_IFNAME": None, "CNI_NETNS": ""},
         "ADD needs CNI_CONTAINERID, CNI_IFNAME, CNI_NETNS",
@@ -94,7 +93,6 @@ CONFIGURATION: list[tuple[dict[str, Any], int, str]] = [
     ({"ipam": {"routes": [{"dst": "::/0", "metric": 5}]}}, 2, "'metric' in ipam.routes[0], value 5: known are dst, gw"),
     ({"dns": {"servers": []}}, 2, "did you mean 'nameservers'?"),
     ({"k" * 300: "v" * 300}, 2, "…"),
-    ({"ipam": {"type": "host-local", "subnet": "10.1.0.0/16"}}, 2, "ipam.type 'host-local'"),
     ({"datapath": "ovs"}, 2, "datapath 'ovs' is unknown: say 'ptp' or 'bridge'"),
     ({"isGateway": False}, 2, "isGateway false: podnet's bridge always carries"),
     ({"isDefaultGateway": False}, 2, "name the routes wanted in ipam.routes"),
@@ -207,9 +205,10 @@ def test_a_machine_out_of_descriptors_is_not_the_caller_s_fault(make_frame: Make
 
 
 def test_a_network_without_ranges_is_refused(make_frame: MakeFrame) -> None:
-    """Neither configuration nor node names an address to give."""
-    answer = told(make_frame(), Network(name="default"))
-    assert (answer["code"], "no address ranges" in answer["msg"]) == (7, True)
+    """Neither configuration nor node names an address to give, whatever else the configuration says."""
+    for keys in ({}, {"mtu": 1400}):
+        answer = told(make_frame(keys), Network(name="default"))
+        assert (answer["code"], "no address ranges" in answer["msg"]) == (7, True)
 
 
 @pytest.mark.parametrize(

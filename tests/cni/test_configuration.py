@@ -92,14 +92,15 @@ def test_ranges_of_the_runtime_come_first_then_the_single_one_then_the_list(defa
     assert network.ranges[1][0].exclude == (ip_network("10.1.0.8/29"),)
 
 
-def test_the_runtime_s_dns_replaces_the_configuration_s(defaults: Network) -> None:
-    """CONVENTIONS.md, capability `dns`, whose keys are called otherwise."""
-    network = configured(
+def test_the_runtime_s_dns_stands_beside_the_configuration_s(defaults: Network) -> None:
+    """CONVENTIONS.md, capability `dns`, whose keys are called otherwise: a pod's own, which changes no network."""
+    configuration = configured(
         defaults,
         dns={"nameservers": ["10.0.0.1"]},
         runtimeConfig={"dns": {"servers": ["10.0.0.2"], "searches": ["a.b"], "options": ["ndots:2"]}},
-    ).network
-    assert network.dns == DNS(("10.0.0.2",), "", ("a.b",), ("ndots:2",))
+    )
+    assert configuration.network.dns == DNS(("10.0.0.1",))
+    assert configuration.terms.dns == DNS(("10.0.0.2",), "", ("a.b",), ("ndots:2",))
 
 
 def test_null_is_left_out(defaults: Network) -> None:
@@ -127,13 +128,14 @@ def test_the_memory_of_configurations_is_bounded_and_right(defaults: Network) ->
 
 
 def test_the_file_podnet_installs_is_the_node_s_network(defaults: Network) -> None:
-    """It says 1.0.0, offers up to 1.1.0, and loads as what a runtime would make of it."""
+    """It says 1.0.0, offers up to 1.1.0, declares the capabilities, and loads as what a runtime would make of it."""
+    served = ("portMappings", "bandwidth", "ips", "mac", "dns", "aliases")
     document = render_conflist("podnet")
     assert json.loads(document) == {
         "cniVersion": "1.0.0",
         "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"],
         "name": "podnet",
-        "plugins": [{"type": "podnet"}],
+        "plugins": [{"type": "podnet", "capabilities": dict.fromkeys(served, True)}],
     }
     assert document.endswith(b"}\n")
     assert load(document, defaults) == Network(name="podnet", ranges=defaults.ranges)

@@ -4,30 +4,100 @@ import json
 from collections.abc import Callable
 from typing import Any, get_args
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podnet.cni import Frame, Request, load, parse, render_error, version_of
-from podnet.cni.document import DNSEntry, Document, IpamEntry, RangeEntry, RouteEntry
+from podnet.cni.document import (
+    AttachmentEntry,
+    BandwidthEntry,
+    CNIArgs,
+    DNSEntry,
+    Document,
+    IpamEntry,
+    PortEntry,
+    RangeEntry,
+    RouteEntry,
+    RuntimeDNS,
+    RuntimeEntry,
+    Survivors,
+)
 from podnet.errors import IOFailure, RequestError
 from podnet.model import Network
 
 # The fixtures are constants.
 shared_values = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
-KEYS = sorted(
-    {name for kind in (Document, IpamEntry, RangeEntry, RouteEntry, DNSEntry) for name in kind.__struct_encode_fields__}
-    | {"ips", "cni", "ipRanges", "servers", "isGateway", "vlan", "nonsense", "cni.dev/x"}
+KINDS: tuple[type[msgspec.Struct], ...] = (
+    Document,
+    IpamEntry,
+    RangeEntry,
+    RouteEntry,
+    DNSEntry,
+    RuntimeEntry,
+    RuntimeDNS,
+    PortEntry,
+    BandwidthEntry,
 )
-WORDS = ["podnet", "ptp", "1.0.0", "0.4.0", "9", "10.1.0.0/24", "10.1.0.9", "fd00::/64", "fd00::9", "0.0.0.0/0", ""]
+KINDS += (CNIArgs, AttachmentEntry, Survivors)
+KEYS = sorted(
+    {name for kind in KINDS for name in kind.__struct_encode_fields__}
+    | {"cni", "isGateway", "vlan", "nonsense", "cni.dev/x"}
+)
+WORDS = [
+    "podnet",
+    "loopback",
+    "host-local",
+    "udp",
+    "02:00:00:00:00:01",
+    "web-0",
+    "1.1.0",
+    "ptp",
+    "1.0.0",
+    "0.4.0",
+    "9",
+    "10.1.0.0/24",
+    "10.1.0.9",
+    "fd00::/64",
+    "fd00::9",
+    "0.0.0.0/0",
+    "",
+]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text()
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
 )
-DOCUMENTS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6).map(
-    lambda keys: {"name": "net", "cniVersion": "1.0.0", **keys}
+
+
+def shaped(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw an object with the keys of `kind`, its values of any type."""
+    return st.dictionaries(st.sampled_from(kind.__struct_encode_fields__), VALUES, max_size=4)
+
+
+RUNTIME = shaped(RuntimeEntry) | st.fixed_dictionaries(
+    {},
+    optional={
+        "portMappings": st.lists(shaped(PortEntry), max_size=3),
+        "bandwidth": shaped(BandwidthEntry),
+        "dns": shaped(RuntimeDNS),
+        "aliases": st.lists(LEAVES, max_size=2),
+        "mac": LEAVES,
+    },
 )
-VERBS = st.sampled_from(["ADD", "DEL", "CHECK", "VERSION", "GC", ""])
+DOCUMENTS = st.builds(
+    lambda keys, more: {"name": "net", "cniVersion": "1.1.0", **keys, **more},
+    st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "runtimeConfig": RUNTIME,
+            "args": st.fixed_dictionaries({"cni": shaped(CNIArgs)}),
+            "cni.dev/valid-attachments": st.lists(shaped(AttachmentEntry), max_size=2),
+        },
+    ),
+)
+VERBS = st.sampled_from(["ADD", "DEL", "CHECK", "VERSION", "GC", "STATUS", ""])
 
 
 def answered(frame: Frame, defaults: Network) -> None:

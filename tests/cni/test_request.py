@@ -76,12 +76,13 @@ def test_delete_needs_no_namespace_and_no_previous_result(make_frame: MakeFrame,
         assert (request.attachment, request.netns) == (Attachment("net", "c1", "eth0"), netns)
 
 
-def test_delete_keeps_a_good_configuration(make_frame: MakeFrame, defaults: Network) -> None:
-    """Only a bad one is replaced by the node's own."""
+def test_delete_reads_what_names_the_network_alone(make_frame: MakeFrame, defaults: Network) -> None:
+    """Good or bad, the rest of the configuration is the lease's; the version is that of an error, if there is one."""
     request = parse(make_frame({"datapath": "bridge", "prevResult": PREVIOUS}, CNI_COMMAND="DEL"), defaults)
     assert isinstance(request, Delete)
-    assert (request.network.datapath, request.version) == ("bridge", "1.0.0")
-    assert json.loads(request.configuration.prev_result) == PREVIOUS
+    assert (request.network.datapath, request.version) == ("ptp", "1.0.0")
+    assert (request.network.name, request.network.ranges) == ("net", defaults.ranges)
+    assert request.configuration.prev_result == b""
     request = parse(make_frame({"datapath": "bridge", "oops": 1, "cniVersion": "0.4.0"}, CNI_COMMAND="DEL"), defaults)
     assert isinstance(request, Delete)
     assert (request.network.datapath, request.version, request.network.name) == ("ptp", "0.4.0", "net")

@@ -2,70 +2,24 @@
 
 import errno
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from podnet.cni import Frame
 from podnet.daemon.service import Answer, Call, Service
-from podnet.engine.ports import Namespace
 from podnet.errors import StateError
-from podnet.kernel.namespace import identity
+from podnet.model import Network
 from podnet.plan import Link
 from podnet.testing import FakeNode
 from podnet.testing.values import a_network
 
+if TYPE_CHECKING:
+    from tests.daemon.conftest import Runtime
+
 NETWORK = a_network("ptp", (4, 6))
-
-
-class Runtime:
-    """Calls as a runtime and the shim make them; a pod's namespace is a descriptor of its own that nobody enters."""
-
-    def __init__(self) -> None:
-        """Begin with a node that serves one network."""
-        self.node = FakeNode(NETWORK)
-        self.service = Service(self.node.engine, lambda: NETWORK)
-        self.descriptors: dict[str, int] = {}
-
-    def netns(self, container: str) -> int:
-        """Return the open namespace of a container: to the kernel in memory each descriptor is another."""
-        if container not in self.descriptors:
-            number = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            self.descriptors[container] = number
-            made = self.node.namespace(container)
-            self.node.kernel.know(number, made)
-            self.node.namespaces[container] = Namespace(number, identity(number), made.path)
-        return self.descriptors[container]
-
-    def call(self, command: str, container: str = "red", **keys: Any) -> Call:
-        """Return a call; `keys` go into the configuration."""
-        stdin = json.dumps({"cniVersion": "1.0.0", "name": "podnet", "type": "podnet", **keys}).encode()
-        environment = {"CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_IFNAME": "eth0"}
-        netns = None
-        if command in {"ADD", "CHECK"}:
-            environment["CNI_NETNS"] = f"/run/netns/{container}"
-            netns = self.netns(container)
-        return Call(Frame(environment, stdin, 0), netns)
-
-    def answer(self, *calls: Call) -> list[Answer]:
-        """Answer calls that wait together."""
-        return self.service.answer(calls)
-
-    def containers(self) -> list[str]:
-        """Return who has a live lease, oldest first."""
-        return [lease.attachment.container for lease in self.node.store.live()]
-
-
-@pytest.fixture
-def runtime() -> Iterator[Runtime]:
-    """Return a runtime, and close what it opened."""
-    one = Runtime()
-    yield one
-    for descriptor in one.descriptors.values():
-        os.close(descriptor)
 
 
 def told(answer: Answer) -> Any:
@@ -73,7 +27,7 @@ def told(answer: Answer) -> Any:
     return json.loads(answer.stdout)
 
 
-def test_an_add_is_answered_with_its_result(runtime: Runtime) -> None:
+def test_an_add_is_answered_with_its_result(runtime: "Runtime") -> None:
     """Exit status 0 and the result in the version asked for."""
     (answer,) = runtime.answer(runtime.call("ADD"))
     assert answer.status == 0
@@ -84,7 +38,7 @@ def test_an_add_is_answered_with_its_result(runtime: Runtime) -> None:
     assert runtime.node.state() == runtime.node.desired()
 
 
-def test_mixed_verbs_are_answered_in_their_order(runtime: Runtime) -> None:
+def test_mixed_verbs_are_answered_in_their_order(runtime: "Runtime") -> None:
     """Each call has its own answer in its place, whatever the others come to."""
     (added,) = runtime.answer(runtime.call("ADD", "old"))
     bad = Call(Frame({"CNI_COMMAND": "ADD"}, b"{}", 0))
@@ -105,13 +59,13 @@ def test_mixed_verbs_are_answered_in_their_order(runtime: Runtime) -> None:
     assert answers[3].stdout == b""
     assert told(answers[4])["interfaces"][1]["sandbox"] == "/run/netns/blue"
     assert answers[5].stdout == b""
-    assert told(answers[6])["code"] == 4
+    assert told(answers[6])["code"] == 7
     assert told(answers[7])["code"] == 111
     assert runtime.containers() == ["old", "red", "blue"]
 
 
-def test_deletes_go_before_adds_and_each_is_one_commit(runtime: Runtime) -> None:
-    """A DEL and the ADD of the same pod that wait together leave the pod attached anew."""
+def test_deletes_go_before_adds_and_each_is_one_commit(runtime: "Runtime") -> None:
+    """Of different pods that wait together."""
     runtime.answer(runtime.call("ADD", "red"), runtime.call("ADD", "green"))
     commits = runtime.node.store.commits
     answers = runtime.answer(
@@ -124,7 +78,87 @@ def test_deletes_go_before_adds_and_each_is_one_commit(runtime: Runtime) -> None
     assert runtime.node.state() == runtime.node.desired()
 
 
-def test_a_check_that_finds_a_difference_is_answered_with_it(runtime: Runtime) -> None:
+def test_calls_of_one_attachment_are_answered_in_their_order(runtime: "Runtime") -> None:
+    """DEL and ADD that wait together leave the pod attached, ADD and DEL leave it gone, whatever comes between."""
+    runtime.answer(runtime.call("ADD", "red"), runtime.call("ADD", "blue"))
+    before = {lease.attachment.container: lease.link for lease in runtime.node.store.live()}
+    answers = runtime.answer(
+        runtime.call("DEL", "red"),
+        runtime.call("ADD", "red"),
+        runtime.call("VERSION"),
+        runtime.call("ADD", "green"),
+        runtime.call("DEL", "green"),
+        runtime.call("DEL", "blue"),
+        runtime.call("ADD", "blue"),
+        runtime.call("DEL", "blue"),
+    )
+    assert [answer.status for answer in answers] == [0] * 8
+    assert runtime.containers() == ["red"]
+    (lease,) = runtime.node.store.live()
+    assert lease.link != before["red"]
+    runtime.node.engine.reap()
+    assert runtime.node.state() == runtime.node.desired()
+
+
+def test_gc_and_status_are_answered(runtime: "Runtime") -> None:
+    """GC frees what is not in its list; STATUS is silent on a node that can serve, and tells why it cannot."""
+    runtime.answer(runtime.call("ADD", "red"), runtime.call("ADD", "blue"))
+    valid = [{"containerID": "blue", "ifname": "eth0"}]
+    answers = runtime.answer(
+        runtime.call("GC", **{"cni.dev/valid-attachments": valid}), runtime.call("STATUS"), runtime.call("GC")
+    )
+    assert [(answer.status, answer.stdout) for answer in answers[:2]] == [(0, b""), (0, b"")]
+    assert told(answers[2])["code"] == 7
+    assert runtime.containers() == ["blue"]
+    bare = Service(runtime.node.engine, lambda: Network(name="default"))
+    (answer,) = bare.answer([runtime.call("STATUS")])
+    assert (answer.status, told(answer)["code"]) == (1, 50)
+
+
+def test_loopback_is_answered_by_podnet_too(runtime: "Runtime") -> None:
+    """ADD sets `lo` up and tells so, or hands on what others made; CHECK looks; DEL leaves the pod's `lo` alone."""
+    keys = {"type": "loopback", "name": "cni-loopback"}
+    add, check = runtime.call("ADD", **keys), runtime.call("CHECK", prevResult={"cniVersion": "1.0.0"}, **keys)
+    first, looked, deleted = runtime.answer(add, check, runtime.call("DEL", **keys))
+    assert [answer.status for answer in (first, looked, deleted)] == [0, 0, 0]
+    assert told(first)["interfaces"] == [{"name": "lo", "mac": "00:00:00:00:00:00", "sandbox": "/run/netns/red"}]
+    assert [ip["address"] for ip in told(first)["ips"]] == ["127.0.0.1/8", "::1/128"]
+    assert runtime.node.store.rows == []
+    previous = {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}]}
+    (second,) = runtime.answer(runtime.call("ADD", prevResult=previous, **keys))
+    assert told(second)["interfaces"] == [{"name": "eth0"}]
+    space = runtime.node.kernel.inside(runtime.node.namespaces["red"])
+    lo = space.link("lo")
+    assert lo is not None
+    space.set_down(lo)
+    (looked,) = runtime.answer(check)
+    assert told(looked)["code"] == 112
+
+
+def test_a_result_repeats_what_the_plugins_before_made(runtime: "Runtime") -> None:
+    """With podnet's own behind it; CHECK takes that whole as its prevResult."""
+    previous = {"cniVersion": "1.0.0", "interfaces": [{"name": "dummy0"}], "ips": [{"address": "192.0.2.9/24"}]}
+    (answer,) = runtime.answer(runtime.call("ADD", prevResult=previous))
+    assert [interface["name"] for interface in told(answer)["interfaces"]][::2] == ["dummy0", "eth0"]
+    assert [ip["address"] for ip in told(answer)["ips"]][:2] == ["192.0.2.9/24", "10.244.1.2/32"]
+    assert told(answer)["ips"][1]["interface"] == 2
+    (checked,) = runtime.answer(runtime.call("CHECK", prevResult=told(answer)))
+    assert checked.status == 0
+
+
+def test_podnet_gives_addresses_to_another_plugin(runtime: "Runtime") -> None:
+    """Its ADD has addresses alone; DEL frees them."""
+    keys = {"type": "macvlan", "master": "eth0", "ipam": {"type": "podnet"}}
+    (answer,) = runtime.answer(runtime.call("ADD", **keys))
+    assert "interfaces" not in told(answer)
+    assert [ip["address"] for ip in told(answer)["ips"]] == ["10.244.1.2/24", "fd00:10:244:1::2/64"]
+    (checked,) = runtime.answer(runtime.call("CHECK", prevResult=told(answer), **keys))
+    assert checked.status == 0
+    runtime.answer(runtime.call("DEL", **keys))
+    assert runtime.containers() == []
+
+
+def test_a_check_that_finds_a_difference_is_answered_with_it(runtime: "Runtime") -> None:
     """Code 112, and what was expected and found."""
     (added,) = runtime.answer(runtime.call("ADD"))
     link = next(link for link in runtime.node.kernel.node.links() if link.alias == "podnet:red:eth0")
@@ -135,7 +169,7 @@ def test_a_check_that_finds_a_difference_is_answered_with_it(runtime: Runtime) -
     assert "up expected True, found False" in told(answer)["msg"]
 
 
-def test_a_refused_add_does_not_fail_those_beside_it(runtime: Runtime) -> None:
+def test_a_refused_add_does_not_fail_those_beside_it(runtime: "Runtime") -> None:
     """Its answer has the kernel's error, code 100; the others are attached."""
     runtime.node.kernel.fail_at(
         lambda step: isinstance(step.object, Link) and step.object.alias == "podnet:green:eth0", errno.ENOBUFS
@@ -148,7 +182,7 @@ def test_a_refused_add_does_not_fail_those_beside_it(runtime: Runtime) -> None:
     assert runtime.containers() == ["red", "blue"]
 
 
-UNFORESEEN: dict[str, Callable[[Runtime], Call]] = {
+UNFORESEEN: dict[str, Callable[["Runtime"], Call]] = {
     "ADD": lambda runtime: runtime.call("ADD"),
     "DEL": lambda runtime: runtime.call("DEL"),
     "CHECK": lambda runtime: runtime.call("CHECK", prevResult={"cniVersion": "1.0.0", "ips": []}),
@@ -156,7 +190,7 @@ UNFORESEEN: dict[str, Callable[[Runtime], Call]] = {
 
 
 @pytest.mark.parametrize("verb", UNFORESEEN)
-def test_what_nobody_foresaw_is_answered_with_code_999_and_its_traceback(runtime: Runtime, verb: str) -> None:
+def test_what_nobody_foresaw_is_answered_with_code_999_and_its_traceback(runtime: "Runtime", verb: str) -> None:
     """The service goes on: calls of other verbs in the batch, and later ones, are answered as ever."""
     (added,) = runtime.answer(runtime.call("ADD", "other"))
     call = UNFORESEEN[verb](runtime)
@@ -172,7 +206,7 @@ def test_what_nobody_foresaw_is_answered_with_code_999_and_its_traceback(runtime
     assert again.status == 0
 
 
-def test_a_store_that_fails_is_told_to_every_call_of_the_batch(runtime: Runtime) -> None:
+def test_a_store_that_fails_is_told_to_every_call_of_the_batch(runtime: "Runtime") -> None:
     """Code 101 for each, and no pod is left half attached."""
     before = runtime.node.state()
     runtime.node.store.fail("commit", StateError("the disk is full"))
@@ -186,7 +220,7 @@ def test_a_store_that_fails_is_told_to_every_call_of_the_batch(runtime: Runtime)
     assert [told(answer)["code"] for answer in answers] == [101, 101]
 
 
-def test_an_add_without_a_descriptor_is_refused(runtime: Runtime) -> None:
+def test_an_add_without_a_descriptor_is_refused(runtime: "Runtime") -> None:
     """The shim opens CNI_NETNS; a shim of another release may not have sent it."""
     call = runtime.call("ADD")
     (answer,) = runtime.answer(call._replace(netns=None))
@@ -195,7 +229,7 @@ def test_an_add_without_a_descriptor_is_refused(runtime: Runtime) -> None:
     assert "without a descriptor" in told(answer)["msg"]
 
 
-def test_what_is_no_network_namespace_is_refused(runtime: Runtime) -> None:
+def test_what_is_no_network_namespace_is_refused(runtime: "Runtime") -> None:
     """CNI_NETNS may lead anywhere; a file is nothing to put a link into."""
     with Path(__file__).open(encoding="utf-8") as file:
         (answer,) = runtime.answer(runtime.call("ADD")._replace(netns=file.fileno()))
@@ -204,7 +238,7 @@ def test_what_is_no_network_namespace_is_refused(runtime: Runtime) -> None:
     assert runtime.containers() == []
 
 
-def test_an_add_whose_answer_nobody_heard_is_taken_back(runtime: Runtime) -> None:
+def test_an_add_whose_answer_nobody_heard_is_taken_back(runtime: "Runtime") -> None:
     """The others of its batch stay; answers of other verbs have nothing to take back."""
     answers = runtime.answer(
         runtime.call("ADD", "red"), runtime.call("ADD", "blue"), runtime.call("DEL", "x"), runtime.call("VERSION")

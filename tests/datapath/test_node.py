@@ -61,11 +61,18 @@ def test_a_default_route_learned_from_routers_is_kept(versions: tuple[int, ...])
 
 @FAMILIES
 def test_the_table_has_the_sets_of_the_families_in_use(versions: tuple[int, ...]) -> None:
-    """One table, two chains, four sets per family; table before chains and sets, those before rules and elements."""
+    """One table, five chains, six sets per family; table before chains and sets, those before rules and elements."""
     plan = node_plan([a_network("ptp", versions)], FACTS)
     assert [str(table) for table in those(Table, plan)] == ["inet podnet"]
-    assert [chain.name for chain in those(Chain, plan)] == ["prerouting", "postrouting"]
-    names = [f"{name}{version}" for version in versions for name in ("pods", "hairpin", "masquerade", "cluster")]
+    assert [chain.name for chain in those(Chain, plan)] == [
+        "prerouting",
+        "hostport",
+        "dstnat",
+        "output",
+        "postrouting",
+    ]
+    kinds = ("pods", "hairpin", "hostports", "hostips", "masquerade", "cluster")
+    names = [f"{name}{version}" for version in versions for name in kinds]
     assert [found.name for found in those(Set, plan)] == names
     order = [type(thing).__name__ for thing in plan.objects() if not isinstance(thing, Sysctl | Route)]
     ranks = {"Table": 0, "Set": 1, "Chain": 2, "Rule": 3, "Element": 4}
@@ -104,7 +111,7 @@ def test_overlapping_destinations_are_collapsed() -> None:
 
 @FAMILIES
 def test_a_bridge_stands_as_the_study_notes_have_it(versions: tuple[int, ...]) -> None:
-    """Made, up, with the gateway's address of each family, and a MAC that follows from its name."""
+    """Made, up, with each family's gateway address and a MAC from its name; host ports lead through from 127.0.0.1."""
     network = a_network("bridge", versions, mtu=1400)
     plan = node_plan([network], FACTS)
     (bridge,) = those(Link, plan)
@@ -117,6 +124,7 @@ def test_a_bridge_stands_as_the_study_notes_have_it(versions: tuple[int, ...]) -
         group=GROUP_PODS,
         alias="podnet:network:podnet",
         ipv6_autoconf=False,
+        route_localnet=4 in versions,
     )
     assert [(a.dev, a.address, a.prefixlen, a.prefix_route) for a in those(Address, plan)] == [
         ("br0", ranges[0].gateway, ranges[0].subnet.prefixlen, False) for ranges in network.ranges

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from podnet import datapath
+from podnet.datapath.ruleset import HOSTPORTS
 from podnet.engine.ports import Namespace
 from podnet.errors import KernelError
 from podnet.model import Lease, Network
@@ -192,10 +193,12 @@ def test_what_is_refused_is_refused_alike(stack: ExitStack) -> None:
         if isinstance(step.object, Element) and step.object.set.name == "cluster4"
     )
     down = Link(at="node", name=lease.link, up=False)
+    ports = [Element(HOSTPORTS[4], (6, 8080), (ip_address("10.244.1.2"), port)) for port in (80, 80, 81)]
     things: list[Object] = [
         Element(cluster.set, (ip_network("10.0.0.0/8"),)),
         Element(cluster.set, (ip_network("10.244.1.128/25"),)),
         Element(cluster.set, (ip_network("10.245.0.0/16"),)),
+        *ports,
         Route(at="node", dst=ip_network("10.9.0.0/24"), dev=lease.link, src=ip_address("10.1.1.1"), protocol=PROTOCOL),
         Route(at="node", dst=ip_network("10.9.0.0/24"), dev="none", protocol=PROTOCOL),
         Sysctl(at="node", name="net/ipv4/conf/none/rp_filter", value="2"),
@@ -213,7 +216,7 @@ def test_what_is_refused_is_refused_alike(stack: ExitStack) -> None:
     for verb in verbs:
         route = Route(at="node", dst=IPv4Network("10.77.0.0/16"), type="unreachable", protocol=PROTOCOL)
         both.do("apply", Plan((Step(route, "", verb),)))
-    for thing in (Link(at="node", name="lo"), down, down):
+    for thing in (ports[-1], Link(at="node", name="lo"), down, down):
         both.do("apply", Plan((Step(thing, "", "delete"),)))
     both.compare({"red": attach})
 

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
+from itertools import combinations
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from podnet.cni import Attached
 from podnet.errors import InterfaceExists, NotAsAdded, PodnetError, StateError
-from podnet.model import Network, Range
+from podnet.model import PLAIN, Bandwidth, Delegation, Network, PortMapping, Range, Rate, Terms
 from podnet.nft import Chain, Table
 from podnet.plan import GROUP_PODS, Link, Object, Route, key_of
 from podnet.testing import Crash, FakeNode
@@ -23,7 +24,18 @@ NETWORKS = (
     a_network("ptp", (4, 6)),
     Network(name="tight", datapath="bridge", bridge="br77", ranges=((TIGHT,),), quarantine=5),
     Network(name="podnet", datapath="ptp", ranges=((a_range("10.244.0.0/23"),),), masquerade=False),
+    Network(name="alone", datapath="none", ranges=((a_range("10.78.0.0/24"),),)),
 )
+ANYWHERE, HERE = None, ip_address("10.99.0.11")
+PORTS = [(PortMapping("tcp", 80, 8080, where),) for where in (ANYWHERE, HERE)] + [(PortMapping("udp", 53, 53),), ()]
+TERMS = [
+    PLAIN,
+    *(Terms(ports=ports, bandwidth=bandwidth) for ports in PORTS for bandwidth in (
+        Bandwidth(), Bandwidth(egress=Rate(125_000, 131_072)), Bandwidth(ingress=Rate(125_000, 131_072)),
+    )),
+    Terms(delegation=Delegation("host-local", "{}"), ports=PORTS[0], aliases=("a",)),
+]  # fmt: skip
+GRACE = 30.0
 THEIRS = Table("inet", "theirs")
 BYSTANDERS: Sequence[Object] = (
     Link(at="node", name="grouped0", kind="veth", group=GROUP_PODS, mac="02:00:00:00:00:98", mtu=1500),
@@ -35,6 +47,7 @@ BYSTANDERS: Sequence[Object] = (
 
 containers = st.sampled_from(CONTAINERS)
 networks = st.sampled_from(NETWORKS)
+terms = st.sampled_from(TERMS)
 errnos = st.sampled_from([errno.ENOMEM, errno.EEXIST, errno.ENODEV, errno.EPERM, errno.ENOENT])
 
 
@@ -66,10 +79,10 @@ class LivesOfPods(RuleBasedStateMachine):
             self.node.reconcile()
             return None
 
-    @rule(names=st.lists(containers, min_size=1, max_size=3, unique=True), network=networks)
-    def add(self, names: list[str], network: Network) -> None:
+    @rule(names=st.lists(containers, min_size=1, max_size=3, unique=True), network=networks, asked=terms)
+    def add(self, names: list[str], network: Network, asked: Terms) -> None:
         """ADD, several at once; who is told of success has what CHECK looks for."""
-        jobs = [self.node.job(name, network) for name in names]
+        jobs = [self.node.job(name, network, terms=asked) for name in names]
         outcomes = self.attempt(lambda: self.node.engine.add(jobs))
         if isinstance(outcomes, list):
             self.node.kernel.forget_faults()
@@ -81,6 +94,35 @@ class LivesOfPods(RuleBasedStateMachine):
     def delete(self, names: list[str], network: Network) -> None:
         """DEL, several at once, of known and unknown ones."""
         self.attempt(lambda: self.node.delete(*names, network=network))
+
+    @rule(names=st.lists(containers, max_size=4), network=networks)
+    def collect(self, names: list[str], network: Network) -> None:
+        """GC, with any containers as valid ones; where it succeeds no other of that network has a lease."""
+
+        def collect() -> bool:
+            self.node.gc(*names, network=network)
+            return True
+
+        if self.attempt(collect):
+            live = {lease.attachment for lease in self.node.store.live()}
+            assert {key.container for key in live if key.network == network.name} <= set(names)
+
+    @rule()
+    def sweep(self) -> None:
+        """Look for pods that have gone; none that lives is collected."""
+        self.attempt(lambda: self.node.engine.sweep(GRACE))
+
+    @rule(most=st.integers(1, 3))
+    def give_back(self, most: int) -> None:
+        """Let the other plugin have its addresses back."""
+        for lease in self.node.engine.owed[:most]:
+            self.node.engine.returned(lease)
+
+    @rule()
+    def audit(self) -> None:
+        """Compare every attachment with what ADD made, and the node's part."""
+        self.attempt(lambda: self.node.engine.audit(self.node.store.live()))
+        self.attempt(self.node.engine.audit_node)
 
     @rule(name=containers)
     def die(self, name: str) -> None:
@@ -116,7 +158,11 @@ class LivesOfPods(RuleBasedStateMachine):
         """Let the process end at one of the next steps."""
         self.node.kernel.crash_at(step, after=after)
 
-    @rule(method=st.sampled_from(["reap", "dismantle", "observe", "forget_connections", "apply", "owned"]))
+    @rule(
+        method=st.sampled_from(
+            ["reap", "dismantle", "observe", "forget_connections", "apply", "owned", "forget_ports", "own_links"]
+        )
+    )
     def crash_between(self, method: str) -> None:
         """Let the process end before one of the kernel's methods."""
         self.node.kernel.crash_at(method)
@@ -132,8 +178,13 @@ class LivesOfPods(RuleBasedStateMachine):
         node = self.node
         node.kernel.forget_faults()
         node.store.forget_faults()
+        for lease in node.engine.owed:
+            node.engine.returned(lease)
         node.engine.reap()
         node.reconcile()
+        for lease in node.engine.owed:  # whose pod was gone at the reconciliation
+            node.engine.returned(lease)
+        node.engine.reap()
         assert node.state() == node.desired()
         assert not node.store.pending()
         assert not node.reconcile()
@@ -159,6 +210,25 @@ class LivesOfPods(RuleBasedStateMachine):
         assert len({lease.link for lease in leases}) == len(leases)
 
     @invariant()
+    def no_host_port_is_held_twice(self) -> None:
+        """Of live leases of one family, none has a port that another has, at the same address or at any."""
+        for one, other in combinations(self.node.store.live(), 2):
+            both = {a.address.version for a in one.addresses} & {a.address.version for a in other.addresses}
+            for mine in one.terms.ports:
+                for theirs in other.terms.ports:
+                    same = (mine.protocol, mine.host_port) == (theirs.protocol, theirs.host_port)
+                    families = {v for v in both if mine.serves(v) and theirs.serves(v)}
+                    assert not (
+                        same and families and (mine.only_at == theirs.only_at or None in (mine.only_at, theirs.only_at))
+                    )
+
+    @invariant()
+    def delegated_addresses_wait(self) -> None:
+        """Of what is cut, what other plugins gave is not closed unless they have it back."""
+        owed = {lease.link for lease in self.node.engine.owed}
+        assert owed <= {lease.link for lease in self.node.store.pending()}
+
+    @invariant()
     def bystanders_are_as_they_were(self) -> None:
         """Whatever happens to podnet's own."""
         state = self.node.state()
@@ -166,5 +236,5 @@ class LivesOfPods(RuleBasedStateMachine):
 
 
 def test_random_lives_of_pods_leave_what_live_leases_ask_for() -> None:
-    """Verbs in batches, deaths, refusals before and after the effect, crashes anywhere, changes of configuration."""
+    """Verbs in batches, GC, sweeps, deaths, refusals before and after the effect, crashes anywhere, reconfiguration."""
     run_state_machine_as_test(LivesOfPods, settings=settings(max_examples=100, stateful_step_count=25, deadline=None))

@@ -10,7 +10,20 @@ import pytest
 
 from podnet.engine.ports import Store as Port
 from podnet.errors import InterfaceExists, PodnetError, StateError
-from podnet.model import Attachment, Lease, Network, Range
+from podnet.model import (
+    DNS,
+    PLAIN,
+    Attachment,
+    Bandwidth,
+    Delegation,
+    KubernetesPod,
+    Lease,
+    Network,
+    PortMapping,
+    Range,
+    Rate,
+    Terms,
+)
 from podnet.store import Store
 from podnet.testing import ManualClock, MemoryStore
 from podnet.testing.values import a_network
@@ -26,6 +39,7 @@ NETWORKS = (
     Network(name="one", ranges=((small("10.0.0.0/29"), small("10.0.1.0/29")), (small("fd00::/125"),)), quarantine=60),
     Network(name="two", ranges=((small("10.0.2.0/29"),),), quarantine=5, datapath="bridge"),
 )
+PLACES = (None, ip_address("0.0.0.0"), ip_address("::"), ip_address("192.0.2.1"), ip_address("2001:db8::1"))  # noqa: S104
 ATTACHMENTS = [Attachment(network.name, f"c{n}", "eth0") for network in NETWORKS for n in range(9)]
 
 
@@ -58,6 +72,24 @@ def both(tmp_path: Path) -> Iterator[Both]:
     stores.sqlite.close_database()
 
 
+def drawn(draw: random.Random) -> Terms:
+    """Draw what is asked for besides addresses: often nothing, and few host ports, so that they conflict."""
+    if draw.random() < 0.4:
+        return PLAIN
+    return Terms(
+        ports=tuple(
+            PortMapping(draw.choice(["tcp", "udp"]), draw.choice([80, 81]), draw.randrange(1, 9), draw.choice(PLACES))
+            for _ in range(draw.randrange(3))
+        ),
+        bandwidth=draw.choice([Bandwidth(), Bandwidth(egress=Rate(125, 131072))]),
+        mac=draw.choice(["", "02:00:00:00:00:01"]),
+        aliases=draw.choice([(), ("a", "b.c")]),
+        dns=draw.choice([None, DNS(("10.0.0.1",))]),
+        pod=draw.choice([None, KubernetesPod("ns", "name")]),
+        delegation=draw.choice([None, Delegation("static", "{}")]),
+    )
+
+
 def step(both: Both, draw: random.Random) -> None:
     """Let something happen to both, and compare all they say."""
     attachment = draw.choice(ATTACHMENTS)
@@ -65,8 +97,10 @@ def step(both: Both, draw: random.Random) -> None:
     now = both.clock.now()
     requested = (ip_address(f"10.0.{draw.randrange(3)}.{draw.randrange(8)}"),) if draw.random() < 0.2 else ()
 
+    terms = drawn(draw)
+
     def reserve(store: Port) -> object:
-        return store.reserve(attachment, network, requested, None, "p", now)
+        return store.reserve(attachment, network, requested, None, "p", now, terms)
 
     some = draw.sample(ATTACHMENTS, 3)
     most = draw.randrange(1, 4)
@@ -96,7 +130,7 @@ def step(both: Both, draw: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_random_lives_of_leases_are_the_same_in_both(both: Both, seed: int) -> None:
-    """Reserve, request, undo, cut, close in slices, transactions that are undone, ranges that run out."""
+    """Reserve, request, undo, cut, close in slices, undone transactions, ranges that run out, ports that are taken."""
     draw = random.Random(seed)  # noqa: S311 - a test's course, to be had again
     for _ in range(120):
         step(both, draw)

@@ -4,12 +4,11 @@ import signal
 import threading
 from collections.abc import Callable
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from podnet.testing.node import DEFAULT_CONFIGURATION, Node, finish
+from podnet.testing.stream import Stream
 from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
@@ -20,44 +19,6 @@ STANDALONE = {
     "bridge": "br1",
     "ipam": {"type": "podnet", "ranges": [[{"subnet": "10.88.0.0/24"}]]},
 }
-
-
-class Stream:
-    """Numbered datagrams from one pod to another while the block runs; `lost` are those that did not arrive."""
-
-    def __init__(self, node: Node, source: str, target: str, address: str) -> None:
-        self._receiver = node.udp(target, address)
-        self._sender = node.udp(source)
-        self._sender.connect(self._receiver.getsockname())
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._receive)]
-        self._arrived: set[int] = set()
-        self.sent = 0
-        self.lost: set[int] = set()
-
-    def _send(self) -> None:
-        while not self._over.wait(0.002):
-            self._sender.send(self.sent.to_bytes(4, "big"))
-            self.sent += 1
-
-        self._sender.send(b"end")
-
-    def _receive(self) -> None:
-        while (data := self._receiver.recv(16)) != b"end":
-            self._arrived.add(int.from_bytes(data, "big"))
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-        self.lost = set(range(self.sent)) - self._arrived
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

@@ -13,6 +13,7 @@ from podnet.plan import Link, Object, Plan, Redirect, Step, Tbf, diff, inverse, 
 from podnet.plan.objects import Place
 from podnet.testing.namespaces import NodeNamespace, shaping_of, state_of
 from podnet.testing.values import FACTS, ROUTES, a_lease, a_network
+from podnet.testing.waiting import equal_soon
 
 pytestmark = pytest.mark.live
 
@@ -111,7 +112,17 @@ def shaped(at: Place, dev: str, ifb: str, tbf: tuple[int, int, int]) -> list[Obj
     """Return an ifb, what shapes both directions of `dev` with it, by a rate, a burst and a limit."""
     rate, burst, limit = tbf
     return [
-        Link(at=at, name=ifb, kind="ifb", mac=MAC % 3, mtu=1400, queues=1, group=7, alias=f"of {dev}"),
+        Link(
+            at=at,
+            name=ifb,
+            kind="ifb",
+            ipv6_autoconf=False,
+            mac=MAC % 3,
+            mtu=1400,
+            queues=1,
+            group=7,
+            alias=f"of {dev}",
+        ),
         Tbf(at=at, dev=dev, rate=rate, burst=burst, limit=limit),
         Tbf(at=at, dev=ifb, rate=rate, burst=burst, limit=limit),
         Redirect(at=at, dev=dev, to=ifb),
@@ -124,7 +135,7 @@ def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int
     """Made at both places, set to another rate and another ifb, and taken away: `tc` and `ip` tell the same of both."""
     made = [*PAIR, *shaped("pod", "eth0", "ifb0", (rate, burst, limit))]
     made += shaped("node", "veth-a", "ifb-a", (rate, burst, limit))
-    made += [Link(at="node", name="ifb-b", kind="ifb", mac=MAC % 4)]
+    made += [Link(at="node", name="ifb-b", kind="ifb", ipv6_autoconf=False, mac=MAC % 4)]
     others: list[Object] = [
         Tbf(at="node", dev="veth-a", rate=rate + 1, burst=burst, limit=limit),
         Redirect(at="node", dev="veth-a", to="ifb-b"),
@@ -146,6 +157,6 @@ def test_shaping_is_the_same_in_text_and_bytes(rate: int, burst: int, limit: int
             told.sh(script(plan, theirs.path))
             assert state_of(ours.path) == state_of(theirs.path)
             assert shaping_of(ours.path) == shaping_of(theirs.path)
-            assert sent.state() == told.state()
+            equal_soon(sent.state, told.state)
             assert shaping_of(sent.name) == shaping_of(told.name) != seen[-1]
             seen.append(shaping_of(sent.name))

@@ -176,6 +176,17 @@ def test_what_iptables_cannot_say_is_refused(made: Rule | Element) -> None:
         list(iptables.node(Plan((Step(made, "why"),))))
 
 
+@DATAPATHS
+def test_host_ports_are_in_the_nft_form_alone_and_loopback_is_kept_in_both(kind: Datapath) -> None:
+    """No pod of the script has a host port, so iptables has no chain for them; 127.0.0.0/8 is shut either way."""
+    nft, ipt = printed(network(kind, "46")), printed(network(kind, "46"), "iptables")
+    assert "add rule inet podnet dstnat fib daddr type local jump hostport" in nft
+    assert 'iifname != "lo" ip daddr 127.0.0.0/8 drop' in nft
+    assert "-A PODNET-PREROUTING ! -i lo -d 127.0.0.0/8 -j DROP" in ipt
+    assert not re.findall(r"hostport|dstnat|DNAT(?! -j PODNET-HAIRPIN)|OUTPUT", ipt)
+    assert re.findall(r"route_localnet=\d", nft) == re.findall(r"route_localnet=\d", ipt)
+
+
 def test_an_element_of_an_unknown_set_is_refused() -> None:
     """So is a pod's element of such a set."""
     other = Element(Set(table=TABLE, name="other4", key=("ipv4_addr",)), (ip_address("10.0.0.1"),))

@@ -15,7 +15,24 @@ from podnet.engine import Engine
 from podnet.errors import KernelError, PodnetError, RequestError, Unavailable
 from podnet.kernel import Kernel
 from podnet.kernel.facts import node_facts
-from podnet.model import Attachment, Lease, Network, Node, NodeFacts, PodAddress, PodRoute, Range, link_name
+from podnet.model import (
+    DNS,
+    Attachment,
+    Bandwidth,
+    Delegation,
+    KubernetesPod,
+    Lease,
+    Network,
+    Node,
+    NodeFacts,
+    PodAddress,
+    PodRoute,
+    PortMapping,
+    Range,
+    Rate,
+    Terms,
+    link_name,
+)
 from podnet.netlink.message import MESSAGES, Message, Request
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal, Transaction
@@ -50,7 +67,25 @@ def a_lease_is_of_an_attachment() -> Lease:
         netns_path="red",
         boot_id="b",
         created=0.0,
+        terms=a_pod_has_terms(),
     )
+
+
+def a_pod_has_terms() -> Terms:
+    """Return what else a pod asked for; each has its type, and `None` or nothing where it was not asked for."""
+    terms = Terms(
+        ports=(PortMapping("tcp", 8080, 80), PortMapping("udp", 53, 53, ip_address("192.0.2.1"))),
+        bandwidth=Bandwidth(egress=Rate(125_000, 131_072)),
+        pod=KubernetesPod("shop", "web-0"),
+    )
+    assert_type(terms.ports, tuple[PortMapping, ...])
+    assert_type(terms.ports[0].only_at, IPAddress | None)
+    assert_type(terms.bandwidth.ingress, Rate | None)
+    assert_type(terms.dns, DNS | None)
+    assert_type(terms.pod, KubernetesPod | None)
+    assert_type(terms.delegation, Delegation | None)
+    PortMapping("icmp", 8080, 80)  # type: ignore[arg-type]  # has no ports: a checker must say so
+    return terms
 
 
 def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: NodeFacts, nodes: Sequence[Node]) -> str:
@@ -63,6 +98,7 @@ def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: Node
     assert_type(whole.objects(), Iterator[plan.Object])
     assert_type(plan.inverse(whole), plan.Plan)
     assert_type(datapath.cut(network, lease), plan.Plan)
+    assert_type(datapath.loopback(), plan.Plan)
     assert_type(datapath.pod_routes(network, lease), Iterator[tuple[IPNetwork, IPAddress]])
     assert_type(datapath.pod_mac(lease), str)
     observed: plan.State = plan.state_of(whole.objects())
@@ -104,6 +140,20 @@ def a_transaction_is_bytes_in_and_out(answers: Sequence[bytes]) -> list[Refusal]
 def a_configuration_is_parsed(document: bytes, default: Network) -> Network:
     """Return what a runtime's configuration says, over the node's default."""
     return cni.load(document, default)
+
+
+def a_request_is_told_apart_by_its_type(frame: cni.Frame, default: Network) -> str:
+    """Each verb comes with what its parser made sure of."""
+    request = cni.parse(frame, default)
+    if isinstance(request, cni.GC):
+        assert_type(request.valid, frozenset[tuple[str, str]])
+    elif isinstance(request, cni.Add):
+        assert_type(request.terms, Terms)
+        assert_type(request.previous, cni.Attached | None)
+        assert_type(cni.with_addresses(request, frame, b"{}"), cni.Add)
+    elif isinstance(request, cni.Status):
+        assert_type(request.configuration.delegate, str)
+    return request.version
 
 
 def the_kernel_does_and_tells(whole: plan.Plan) -> Mapping[tuple[object, ...], plan.Object]:
