@@ -65,7 +65,7 @@ def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:
         if isinstance(node, Answer):
             return node
         try:
-            node.reload(list_nodes(node.settings))
+            node.reload(list_nodes(node.settings, paths))
             node.drain_spool()
             own = node.answer(Call(frame, netns))
             node.engine.reap()

@@ -14,9 +14,12 @@ def command() -> None:
 @click.option("--config", default=CONFIG, show_default=True, help="The node's settings; a missing file means defaults.")
 @click.option("--cni-conf-dir", default=CNI_CONF, show_default=True, help="Where the runtime reads configurations.")
 @click.option("--cni-bin-dir", default=CNI_BIN, show_default=True, help="Where the runtime looks for plugins.")
-def run(config: str, cni_conf_dir: str, cni_bin_dir: str) -> None:
+@click.option("--kubeconfig", default="", metavar="FILE", help="Have the nodes from this cluster of Kubernetes.")
+@click.option("--node-name", default="", metavar="NAME", help="This node's name in Kubernetes.  [default: $NODE_NAME]")
+def run(config: str, cni_conf_dir: str, cni_bin_dir: str, kubeconfig: str, node_name: str) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
+    The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account.
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
-    raise SystemExit(start(config, cni_conf_dir, cni_bin_dir))
+    raise SystemExit(start(config, cni_conf_dir, cni_bin_dir, kubeconfig=kubeconfig, node_name=node_name))

@@ -9,13 +9,21 @@ CNI_CONF = "/etc/cni/net.d"
 CNI_BIN = "/opt/cni/bin"
 
 
-def start(config: str = CONFIG, cni_conf: str = CNI_CONF, cni_bin: str = CNI_BIN) -> int:
+def start(
+    config: str = CONFIG,
+    cni_conf: str = CNI_CONF,
+    cni_bin: str = CNI_BIN,
+    *,
+    kubeconfig: str = "",
+    node_name: str = "",
+) -> int:
     """Run the node daemon until it is told to end; return its exit status, 1 with one line where it cannot run."""
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - click's way here shows its help without them
     from podnet.daemon.run import run  # noqa: PLC0415 - likewise
 
     try:
-        return run(Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin))
+        paths = Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin)
+        return run(paths, kubeconfig=kubeconfig, node_name=node_name)
     except PodnetError as error:
         sys.stderr.write(f"podnet: {error.msg}\n" + (f"{error.details}\n" if error.details else ""))
         return 1

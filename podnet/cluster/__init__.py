@@ -2,15 +2,17 @@
 
 What belongs here: reading and watching sources, and turning them into the model's values with errors that name file,
 line and key.  What does not: what follows from them (routes, rules, addresses: mesh, datapath, ipam).  Other sources
-give the same values: a tuple of Nodes, a file descriptor to wait on, and ``changed()``.
+(``kubernetes``, imported by who asks for it) give the same values: see NodesSource.
 """
 
 from podnet.cluster.network import default_network, standalone_network
 from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
 from podnet.cluster.settings import Settings, parse_settings, read_settings
+from podnet.cluster.source import NodesSource
 from podnet.cluster.watch import NodesWatch
 
 __all__ = [
+    "NodesSource",
     "NodesWatch",
     "Settings",
     "default_network",

@@ -91,13 +91,28 @@ def own_node(nodes: Sequence[Node], name: str) -> Node:
     return node
 
 
+def unreachable(address: IPAddress) -> bool:
+    """Tell whether `address` is none that other nodes could send to."""
+    return address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local
+
+
+def pool_fault(network: IPNetwork) -> str:
+    """Return why pods cannot be given addresses from `network`, "" where they can."""
+    shortest, longest = _SHORTEST[network.version], _LONGEST[network.version]
+    if not shortest <= network.prefixlen <= longest:
+        return f"has a prefix length outside {shortest} to {longest}; choose one within"
+    if network.is_multicast or network.is_loopback or network.is_link_local:
+        return "is not unicast space for pods; choose another, such as 10.244.1.0/24"
+    return ""
+
+
 def _addresses(document: Document, entry: _Entry, path: str) -> tuple[IPAddress, ...]:
     """Return the node's own addresses: one of a family at most, and each such that others can send to it."""
     addresses: list[IPAddress] = []
     for index, text in enumerate(entry.addresses):
         place = f"{path}.addresses[{index}]"
         address = document.address(text, place)
-        if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
+        if unreachable(address):
             document.refuse(place, f"{address} cannot be reached from other nodes; give the node's own address")
         if any(address.version == other.version for other in addresses):
             document.refuse(place, f"{address} is the second IPv{address.version} address of {entry.name}; keep one")
@@ -113,11 +128,9 @@ def _pod_cidrs(document: Document, entry: _Entry, path: str) -> tuple[IPNetwork,
     for index, text in enumerate(entry.pod_cidrs):
         place = f"{path}.pod-cidrs[{index}]"
         network = document.network(text, place)
-        shortest, longest = _SHORTEST[network.version], _LONGEST[network.version]
-        if not shortest <= network.prefixlen <= longest:
-            document.refuse(place, f"{network} has a prefix length outside {shortest} to {longest}; choose one within")
-        if network.is_multicast or network.is_loopback or network.is_link_local:
-            document.refuse(place, f"{network} is not unicast space for pods; choose another, such as 10.244.1.0/24")
+        fault = pool_fault(network)
+        if fault:
+            document.refuse(place, f"{network} {fault}")
         networks.append(network)
     return tuple(networks)
 
@@ -175,7 +188,7 @@ def _refuse_outsiders(document: Document, nodes: Sequence[Node], cluster_cidrs: 
     """Refuse pod CIDRs that are not part of the cluster's."""
     for n, node in enumerate(nodes):
         for i, network in enumerate(node.pod_cidrs):
-            if not any(_within(network, cidr) for cidr in cluster_cidrs):
+            if not any(within(network, cidr) for cidr in cluster_cidrs):
                 listed = ", ".join(map(str, cluster_cidrs))
                 document.refuse(
                     f".nodes[{n}].pod-cidrs[{i}]",
@@ -184,7 +197,7 @@ def _refuse_outsiders(document: Document, nodes: Sequence[Node], cluster_cidrs: 
                 )
 
 
-def _within(network: IPNetwork, cidr: IPNetwork) -> bool:
+def within(network: IPNetwork, cidr: IPNetwork) -> bool:
     """Tell whether `network` is part of `cidr`; networks of two families never are."""
     return (
         network.version == cidr.version

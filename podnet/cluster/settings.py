@@ -65,7 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `node` is this node's name; `mtu` 0 means the uplink's less what the backend takes; `uplink` "" means the default
     route's interface; `cluster_cidrs` hold every pod of every node; `non_masquerade_cidrs` are further destinations
-    that see a pod's own address; `quarantine` is in seconds; `nodes` is the absolute path of the nodes' list.
+    that see a pod's own address; `quarantine` is in seconds; `nodes` is the absolute path of the nodes' list,
+    "" where Kubernetes tells the nodes.
     """
 
     node: str

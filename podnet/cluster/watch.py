@@ -35,6 +35,8 @@ class NodesWatch:
         self.path = os.path.abspath(path)  # noqa: PTH100 - pathlib's import takes longer
         self.nodes: tuple[Node, ...] = ()
         self.error: PodnetError | None = None
+        self.remote = False
+        self.remarks: Sequence[str] = ()  # a file that is wrong is not taken at all
         self._cluster_cidrs = tuple(cluster_cidrs)
         self._content: bytes | None = None
         self._watched: dict[str, int] = {}
@@ -58,6 +60,9 @@ class NodesWatch:
         if happened:
             self._reread()
         return (self.nodes, _text(self.error)) != before
+
+    def serving(self) -> None:
+        """Do nothing: a file does not want to know."""
 
     def close(self) -> None:
         """Stop watching."""

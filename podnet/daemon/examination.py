@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from podnet import datapath
-from podnet.cluster import read_settings
-from podnet.daemon.node import list_nodes, network_of, own_addresses, ways_of
+from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, ways_of
 from podnet.daemon.paths import Paths
 from podnet.engine.difference import faults
 from podnet.errors import UnknownContainer
@@ -28,8 +27,8 @@ def examine(paths: Paths, container: str = "") -> list[Examined]:
 
     Raise `UnknownContainer` where it has no live lease.
     """
-    settings = read_settings(paths.config)
-    nodes = list_nodes(settings)
+    settings = node_settings(paths)
+    nodes = list_nodes(settings, paths)
     facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
     kernel = Kernel()
     with Reader.read(Path(paths.database)) as store:

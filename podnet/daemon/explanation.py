@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from podnet import cni, datapath
-from podnet.cluster import read_settings
-from podnet.daemon.node import list_nodes, network_of, own_addresses, ways_of
+from podnet.cluster import Settings
+from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, ways_of
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, UnknownContainer
 from podnet.kernel.facts import node_facts
@@ -27,8 +27,8 @@ def explain_container(paths: Paths, container: str) -> Explanation:
 
     Raise `UnknownContainer` where it has no live lease.
     """
-    settings = read_settings(paths.config)
-    nodes = list_nodes(settings)
+    settings = node_settings(paths)
+    nodes = list_nodes(settings, paths)
     facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
     with Reader.read(Path(paths.database)) as store:
         leases = store.find_container(container)
@@ -47,20 +47,26 @@ def explain_configuration(paths: Paths, document: bytes | None, *, container: st
 
     The pod's namespace is called `pod`, its addresses are the first of each range.
     """
-    settings = read_settings(paths.config)
-    nodes = list_nodes(settings)
+    settings = node_settings(paths)
+    nodes = list_nodes(settings, paths)
     facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
     network = network_of(settings, nodes, facts)
     if document is not None:
         network = cni.load(document, network)
     if not network.ranges:
         raise InvalidConfiguration(
-            f"network {network.name} has no addresses: list node {facts.name} with pod-cidrs in {settings.nodes}, "
+            f"network {network.name} has no addresses: {_remedy(settings, facts)}, "
             "or give ipam.ranges in the configuration"
         )
     lease = first_lease(network, container)
     node = Plan.of(datapath.node_plan([network], facts), ways_of(settings, nodes, facts))
     return Explanation(explain(node), _pod(network, facts, lease))
+
+
+def _remedy(settings: Settings, facts: NodeFacts) -> str:
+    if not settings.nodes:
+        return f"have Kubernetes give node {facts.name} a podCIDR (kube-controller-manager --allocate-node-cidrs)"
+    return f"list node {facts.name} with pod-cidrs in {settings.nodes}"
 
 
 def first_lease(network: Network, container: str) -> Lease:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+import msgspec
+
 from podnet import cni, mesh
 from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
 from podnet.daemon.courses import drive
+from podnet.daemon.known import read_known
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Answer, Call, Service
 from podnet.daemon.spool import set_aside, waiting
@@ -43,11 +46,13 @@ def own_addresses(nodes: Sequence[Node], name: str) -> tuple[IPAddress, ...]:
 def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
     """Return the node's default network; without ranges where the list does not have this node.
 
-    A node that is not listed still serves configurations that bring their own ranges.
+    A node that is not listed still serves configurations that bring their own ranges.  So does one to which Kubernetes
+    has given no pod CIDR yet; one that a file lists without is an error.
     """
-    if any(node.name == facts.name for node in nodes):
-        return default_network(settings, nodes, facts)
-    return standalone_network(settings, facts)
+    own = next((node for node in nodes if node.name == facts.name), None)
+    if own is None or not (own.pod_cidrs or settings.nodes):
+        return standalone_network(settings, facts)
+    return default_network(settings, nodes, facts)
 
 
 def ways_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Plan:
@@ -55,8 +60,18 @@ def ways_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Plan
     return mesh.between(nodes, facts, settings.backend, settings.vxlan)
 
 
-def list_nodes(settings: Settings) -> tuple[Node, ...]:
-    """Return the nodes that the settings' list names; none where there is no list."""
+def node_settings(paths: Paths) -> Settings:
+    """Return the node's settings, as the daemon understands them where Kubernetes tells it the nodes."""
+    settings = read_settings(paths.config)
+    known = read_known(paths.nodes)
+    return settings if known is None else msgspec.structs.replace(settings, node=known.node, nodes="")
+
+
+def list_nodes(settings: Settings, paths: Paths) -> tuple[Node, ...]:
+    """Return the nodes that the settings' list names, or that Kubernetes told last; none where there is no list."""
+    if not settings.nodes:
+        known = read_known(paths.nodes)
+        return known.nodes if known else ()
     if not os.path.exists(settings.nodes):  # noqa: PTH110 - asked of a str
         return ()
     return read_nodes(settings.nodes, settings.cluster_cidrs)
@@ -65,10 +80,10 @@ def list_nodes(settings: Settings) -> tuple[Node, ...]:
 class NodeContext:
     """One node's engine and what it stands on; the only writer of its database."""
 
-    def __init__(self, paths: Paths, *, wait: float = 0.0) -> None:
+    def __init__(self, paths: Paths, *, wait: float = 0.0, settings: Settings | None = None) -> None:
         """Open everything; raise `PodnetError`.  `wait` is how many seconds another writer is waited for."""
         self.paths = paths
-        self.settings = read_settings(paths.config)
+        self.settings = settings or node_settings(paths)
         self.nodes: tuple[Node, ...] = ()
         self.network = Network(name=self.settings.network)
         history = HistoryBounds(self.settings.history.days, self.settings.history.rows)

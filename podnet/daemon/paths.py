@@ -8,6 +8,7 @@ class Paths(NamedTuple):
 
     config: str = "/etc/podnet/podnet.yaml"
     database: str = "/var/lib/podnet/podnet.db"
+    nodes: str = "/var/lib/podnet/nodes.json"
     spool: str = "/var/lib/podnet/spool"
     socket: str = "/run/podnet/podnet.sock"
     aliases: str = "/run/podnet/aliases"

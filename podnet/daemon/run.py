@@ -14,20 +14,23 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from podnet.cluster import NodesWatch
+from podnet.cluster import read_settings
 from podnet.cni import render_conflist
 from podnet.daemon.aliases import publish
 from podnet.daemon.courses import Courses, Ended
 from podnet.daemon.describe import describe
 from podnet.daemon.install import before, install_conflist, install_loopback, install_shim
+from podnet.daemon.known import Known, keep_known
 from podnet.daemon.lookout import Lookout
 from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
 from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer, Call
+from podnet.daemon.source import open_source
 from podnet.errors import DecodeError, PodnetError
 from podnet.model import Lease
+from podnet.plan import Plan
 
 REAP_IDLE = 0.02
 """Seconds without a request after which doomed links are reaped: a reaping makes those who come meanwhile wait."""
@@ -52,8 +55,11 @@ log = logging.getLogger("podnet")
 class Daemon:
     """Serves one node until told to stop."""
 
-    def __init__(self, paths: Paths) -> None:
-        """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed."""
+    def __init__(self, paths: Paths, kubeconfig: str = "", node_name: str = "") -> None:
+        """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed.
+
+        `kubeconfig` and `node_name` are for nodes that Kubernetes tells.
+        """
         self._paths = paths
         self._running = True
         self._doomed = 0
@@ -62,11 +68,15 @@ class Daemon:
         self._last_request = time.monotonic()
         self._tended = True
         self._notifier = Notifier()
-        self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS)
-        self._watch = NodesWatch(self._node.settings.nodes, self._node.settings.cluster_cidrs)
-        if self._watch.error is not None and os.path.exists(self._watch.path):  # noqa: PTH110 - a str
-            raise self._watch.error
-        self._node.reload(self._watch.nodes)
+        self._installs = self._installed = False
+        settings = read_settings(paths.config)
+        self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
+        self._node.settings, self._source, self._server = open_source(settings, paths, kubeconfig, node_name)
+        self._remarked: Sequence[str] = ()
+        if self._source.remote:
+            log.info("nodes: %d from %s, this is %s", len(self._source.nodes), self._server, self._node.settings.node)
+            self._report()
+        self._adopt()
         self._node.drain_spool()
         self._doom()  # what an earlier daemon left
         gc_settings = self._node.settings.gc
@@ -78,11 +88,22 @@ class Daemon:
         self._named = -1
         self._listener = Listener(paths.socket)
         self._selector = selectors.EpollSelector()
-        for source in (self._listener, self._watch, self._courses):
+        for source in (self._listener, self._source, self._courses):
             self._selector.register(source, selectors.EVENT_READ)
 
     def install(self) -> None:
-        """Put shim and network list into the CNI folders, the list last: runtimes may call from then on."""
+        """Put shim and network list into the CNI folders, the list last: runtimes may call from then on.
+
+        Where Kubernetes tells the nodes, that is when it has told this one's pod CIDR: runtimes count a node with the
+        list as ready.
+        """
+        self._installs = True
+        if self._source.remote and not self._node.network.ranges:
+            name = self._node.settings.node
+            known = any(node.name == name for node in self._node.nodes)
+            lacks = "has no pod CIDR yet" if known else "is not among the Nodes (--node-name gives another name)"
+            log.warning("node %s %s: the plugin is installed when it has a pod CIDR", name, lacks)
+            return
         shim = self._paths.cni_bin, self._paths.socket, sys.executable, self._paths.spool
         install_shim(*shim)
         install_loopback(*shim)
@@ -92,6 +113,9 @@ class Daemon:
                 "%s/%s sorts before %s, and runtimes take the first: move it out of the folder if podnet is to serve; "
                 "`podnet inspect` tells which one each runtime takes", self._paths.cni_conf, rival, CONFLIST,
             )  # fmt: skip
+
+        self._installed = True
+        self._source.serving()
 
     def serve(self) -> None:
         """Serve until :meth:`stop`."""
@@ -125,7 +149,7 @@ class Daemon:
                 key.fileobj.close()
         self._selector.close()
         self._courses.close()
-        self._watch.close()
+        self._source.close()
         self._node.close()
 
     def _serve_ready(self, ready: list[object]) -> None:
@@ -137,7 +161,7 @@ class Daemon:
                     # The shim writes as soon as it is connected: most frames are there already.
                     if not self._read(connection, whole):
                         self._selector.register(connection, selectors.EVENT_READ)
-            elif source is self._watch:
+            elif source is self._source:
                 self._follow_nodes()
             elif source is self._courses:
                 whole += self._end_courses(self._courses.ended())
@@ -289,18 +313,40 @@ class Daemon:
         if not self._reaping:
             self._give_back()
 
+    # The nodes
+
     def _follow_nodes(self) -> None:
-        if not self._watch.changed():
+        if not self._source.changed():
             return
-        if self._watch.error is not None:
-            log.error("the nodes stay as they were: %s", describe(self._watch.error))
+        self._report()
+        if self._source.error is not None and self._source.nodes == self._node.nodes:
             return
         try:
-            done = self._node.reload(self._watch.nodes)
+            done = self._adopt()
+            if self._installs and not self._installed:
+                self.install()
         except PodnetError as error:
             log.warning("the nodes' list cannot be followed: %s", describe(error))
             return
-        log.info("nodes: %d listed, %d changes made", len(self._watch.nodes), len(done.steps))
+        log.info("nodes: %d listed, %d changes made", len(self._node.nodes), len(done.steps))
+
+    def _report(self) -> None:
+        """Log what is amiss with the nodes' source."""
+        for remark in self._source.remarks:
+            if remark not in self._remarked:
+                log.warning("%s", remark)
+        self._remarked = self._source.remarks
+        if self._source.error is not None:
+            log.error("the nodes stay as they were: %s", describe(self._source.error))
+
+    def _adopt(self) -> Plan:
+        """Bring the node to what its source says, and keep that if it is remote; return what had to be done."""
+        if self._source.remote:
+            try:
+                keep_known(self._paths.nodes, Known(self._server, self._node.settings.node, self._source.nodes))
+            except PodnetError as error:
+                log.warning("the nodes are not kept for a start without their source: %s", describe(error))
+        return self._node.reload(self._source.nodes)
 
 
 def _key(lease: Lease) -> tuple[str, str]:
@@ -308,13 +354,13 @@ def _key(lease: Lease) -> tuple[str, str]:
     return lease.attachment.container, lease.attachment.ifname
 
 
-def run(paths: Paths | None = None, *, install: bool = True) -> int:
+def run(paths: Paths | None = None, *, install: bool = True, kubeconfig: str = "", node_name: str = "") -> int:
     """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`.
 
     With PODNET_PROFILE=FILE in the environment the time spent serving is written there, for `python -m pstats`.
     """
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    daemon = Daemon(paths or Paths())
+    daemon = Daemon(paths or Paths(), kubeconfig, node_name)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)
     try:

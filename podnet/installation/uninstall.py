@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from podnet.daemon.install import LOOPBACK, PLUGIN, install_conflist, is_shim, remove_file
+from podnet.daemon.known import forget_known
 from podnet.daemon.node import NodeContext
 from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import is_served
@@ -166,6 +167,7 @@ def _remove_state(paths: Paths, *, purge: bool) -> Iterator[Did]:
         Path(paths.socket).unlink(missing_ok=True)
         Path(paths.socket).parent.rmdir()
     state = Path(paths.database).parent
+    forget_known(paths.nodes)
     if purge:
         shutil.rmtree(state, ignore_errors=True)
         yield _did(not state.exists(), str(state))

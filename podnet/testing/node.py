@@ -53,7 +53,7 @@ exec sleep infinity >/dev/null 2>&1
 
 CIDRS = {4: "10.244.1.0/24", 6: "fd00:10:244:1::/64"}
 ADDRESSES = {4: "10.99.0.11", 6: "fd99::11"}
-DAEMON = "import sys; from podnet.daemon.run import run; from podnet.errors import PodnetError\ntry: run()\n"
+DAEMON = "import sys; from podnet.daemon.run import run; from podnet.errors import PodnetError\ntry: run(%s)\n"
 DAEMON += "except PodnetError as error: sys.exit(error.msg)"
 ASK = (
     "import json, sqlite3, sys\n"
@@ -102,6 +102,8 @@ class Node:
         self.root = Path(f"/proc/{self.pid}/root")
         self.socket_path = f"{self.root}/run/podnet/podnet.sock"
         self.daemon: Daemon | None = None
+        self.arguments = ""
+        """Of the daemon's run, as written in Python."""
         stack.callback(self._end_daemon)
 
     def _end_holder(self) -> None:
@@ -170,7 +172,10 @@ class Node:
     def launch(self, *before: str) -> Daemon:
         """Start a daemon without waiting for anything, by way of the command `before` if one is given."""
         process = subprocess.Popen(
-            self.enter(*before, sys.executable, "-c", DAEMON), stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+            self.enter(*before, sys.executable, "-c", DAEMON % self.arguments),
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
         )
         daemon = Daemon(process)
         self._stack.callback(daemon.end, signal.SIGKILL)

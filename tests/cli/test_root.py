@@ -109,7 +109,7 @@ def test_the_daemon_starts_with_its_configuration(words: list[str], config: str)
     program = f"""
 import sys
 import podnet.daemon.run as module
-module.run = lambda paths: print(paths.config, "click" in sys.modules) or 7
+module.run = lambda paths, **_: print(paths.config, "click" in sys.modules) or 7
 sys.argv = ["podnet", *{words}]
 from podnet.cli import main
 main()
@@ -125,7 +125,7 @@ def test_a_daemon_that_cannot_run_says_why_in_a_line() -> None:
 import sys
 import podnet.daemon.run as module
 from podnet.errors import NodeNotReady
-def run(paths):
+def run(paths, **_):
     raise NodeNotReady("no uplink; name one", "more")
 module.run = run
 sys.argv = ["podnet", "node", "run"]

@@ -1,0 +1,154 @@
+"""Bytes of the API server to pages and events: what a list's page and a watch's line say, and nothing of what to do.
+
+The shapes are those of the Kubernetes API reference: a List with ``metadata.resourceVersion`` and
+``metadata.continue``, and WatchEvents, one JSON document to a line.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from podnet.cluster.kubernetes.objects import WireObject
+from podnet.errors import DecodeError
+
+W = TypeVar("W", bound=WireObject)
+T = TypeVar("T")
+
+LONGEST_LINE = 1 << 24
+"""Bytes without an end of line that are no event: etcd takes no object beyond 1.5 MiB."""
+
+
+class Stored(NamedTuple, Generic[T]):
+    """An object as it is at `version`."""
+
+    key: str
+    version: str
+    object: T
+
+
+class Deleted(NamedTuple):
+    """The object `key` is gone, as of `version`."""
+
+    key: str
+    version: str
+
+
+class Bookmark(NamedTuple):
+    """All that happened up to `version` has been told."""
+
+    version: str
+
+
+class Failed(NamedTuple):
+    """The watch has come to its end: a Status with an HTTP code."""
+
+    code: int
+    message: str
+
+
+class Page(NamedTuple, Generic[T]):
+    """A part of a list: its objects, the list's version, and the token to `resume` with, "" at the end."""
+
+    objects: tuple[Stored[T], ...]
+    version: str
+    resume: str = ""
+
+
+class _ListMeta(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    resource_version: str
+    resume: str | None = msgspec.field(default=None, name="continue")
+
+
+class _List(msgspec.Struct, frozen=True, gc=False):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMeta(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    resource_version: str
+
+
+class _Bookmark(msgspec.Struct, frozen=True, gc=False):
+    metadata: _BookmarkMeta
+
+
+class Status(msgspec.Struct, frozen=True, gc=False):
+    """A meta/v1 Status: how the API server says no."""
+
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+class Decoder(Generic[W, T]):
+    """Decodes pages and lines of one kind of object: `wire` is its shape, `keep` makes of it what is kept."""
+
+    def __init__(self, wire: type[W], keep: Callable[[W], T]) -> None:
+        """Take the shape, and what is made of it."""
+        self._object = msgspec.json.Decoder(wire)
+        self._keep = keep
+        self._list = msgspec.json.Decoder(_List)
+        self._event = msgspec.json.Decoder(_Event)
+
+    def page(self, data: bytes) -> Page[T]:
+        """Return a page of a list; raise `DecodeError`."""
+        try:
+            found = self._list.decode(data)
+            objects = tuple(self._stored(raw, found.metadata.resource_version) for raw in found.items or ())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(f"a list of the API server is not what it should be: {error}") from error
+        return Page(objects, _version(found.metadata.resource_version), found.metadata.resume or "")
+
+    def event(self, line: bytes) -> Stored[T] | Deleted | Bookmark | Failed:
+        """Return what a line of a watch says; raise `DecodeError`."""
+        try:
+            event = self._event.decode(line)
+            if event.type == "ERROR":
+                status = msgspec.json.decode(event.object, type=Status)
+                return Failed(status.code, status.message or status.reason)
+            if event.type == "BOOKMARK":
+                return Bookmark(_version(msgspec.json.decode(event.object, type=_Bookmark).metadata.resource_version))
+            stored = self._stored(event.object)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(f"an event of the API server is not what it should be: {error}") from error
+        if event.type == "DELETED":
+            return Deleted(stored.key, stored.version)
+        if event.type in {"ADDED", "MODIFIED"}:
+            return stored
+        raise DecodeError(f"an event of the API server is of the unknown type {event.type!r}")
+
+    def _stored(self, raw: msgspec.Raw, version: str = "") -> Stored[T]:
+        wire = self._object.decode(raw)
+        return Stored(wire.metadata.key, _version(wire.metadata.resource_version or version), self._keep(wire))
+
+
+class Lines:
+    """Cuts a stream of bytes into lines, however it comes."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that are whole by now, without empty ones; raise `DecodeError` for one without an end."""
+        self._rest += data
+        if b"\n" not in data:
+            if len(self._rest) > LONGEST_LINE:
+                raise DecodeError(f"an event of the API server has no end within {LONGEST_LINE} bytes")
+            return
+        *lines, rest = self._rest.split(b"\n")
+        self._rest = rest
+        yield from (bytes(line) for line in lines if line.strip())
+
+
+def _version(text: str) -> str:
+    """Return a resourceVersion; raise `DecodeError` where there is none, since nothing could go on from there."""
+    if not text:
+        raise DecodeError("an object of the API server has no resourceVersion")
+    return text

@@ -1,0 +1,130 @@
+"""The Nodes of a cluster as the model has them, and why some are left out.
+
+Nothing stops a Node from claiming pods' addresses that are another's.  The one that was created first keeps them (then
+the one whose name sorts first), so that all nodes of a cluster leave out the same ones, whatever they heard first.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from podnet.cluster.document import IPNetwork
+from podnet.cluster.kubernetes.objects import NodeObject
+from podnet.cluster.nodes import pool_fault, unreachable, within
+from podnet.model import Node
+
+
+class Claim(NamedTuple):
+    """A piece of the address space, as integers too, and whose it is."""
+
+    first: int
+    last: int
+    network: IPNetwork
+    owner: str
+
+
+class Candidate(NamedTuple):
+    """A Node for itself: what it would be in the model, what it claims, and what is wrong with it, "" for nothing.
+
+    Made once of each Node, so that a change among thousands costs little more than to sort them.
+    """
+
+    object: NodeObject
+    node: Node
+    claims: tuple[Claim, ...]
+    fault: str
+
+
+class Listing(NamedTuple):
+    """The `nodes` by name, and what was `ignored`, each with its reason."""
+
+    nodes: tuple[Node, ...]
+    ignored: tuple[str, ...]
+
+
+def candidate(object_: NodeObject, cluster_cidrs: Sequence[IPNetwork] = ()) -> Candidate:
+    """Return a Node for itself; with `cluster_cidrs`, pod CIDRs outside of these are wrong."""
+    # A pod CIDR before an address that lies in it.
+    networks = [*object_.pod_cidrs, *(ip_network(address) for address in object_.addresses)]
+    claims = tuple(Claim(int(n.network_address), int(n.broadcast_address), n, object_.name) for n in networks)
+    node = Node(object_.name, object_.addresses, object_.pod_cidrs)
+    return Candidate(object_, node, claims, _fault(object_, cluster_cidrs))
+
+
+def listed(candidates: Iterable[Candidate]) -> Listing:
+    """Return the nodes that `candidates` make."""
+    nodes: list[Node] = []
+    ignored: list[str] = []
+    claimed = {4: _Claimed(), 6: _Claimed()}
+    for one in sorted(candidates, key=lambda one: (one.object.created, one.object.name)):
+        fault = one.fault or _rivalry(one, claimed)
+        if fault:
+            ignored.append(f"Node {one.object.name} is ignored: {fault}")
+            continue
+        for claim in one.claims:
+            claimed[claim.network.version].add(claim)
+        nodes.append(one.node)
+    return Listing(tuple(sorted(nodes, key=lambda node: node.name)), tuple(sorted(ignored)))
+
+
+class _Claimed:
+    """Claims of one family, of which none overlaps another's; so those that overlap a network stand side by side."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._claims: list[Claim] = []
+
+    def rival(self, claim: Claim) -> Claim | None:
+        """Return the claim of another that overlaps this one, if any.
+
+        An address may be two Nodes': a machine that comes back by a new name, before the old one is deleted.
+        """
+        start, end = self._overlapping(claim)
+        for other in self._claims[start:end]:
+            shared = claim.first == claim.last and other.network == claim.network
+            if other.owner != claim.owner and not shared:
+                return other
+        return None
+
+    def add(self, claim: Claim) -> None:
+        """Take note of a claim without a rival."""
+        start, end = self._overlapping(claim)
+        if start < end and self._claims[start].first <= claim.first and claim.last <= self._claims[start].last:
+            return
+        self._firsts[start:end] = [claim.first]
+        self._claims[start:end] = [claim]
+
+    def _overlapping(self, claim: Claim) -> tuple[int, int]:
+        """Return from where to where claims overlap this one."""
+        start = end = bisect_right(self._firsts, claim.last)
+        while start and self._claims[start - 1].last >= claim.first:
+            start -= 1
+        return start, end
+
+
+def _rivalry(one: Candidate, claimed: dict[int, _Claimed]) -> str:
+    """Return which claim of an older Node a Node contradicts, "" where it contradicts none."""
+    for claim in one.claims:
+        rival = claimed[claim.network.version].rival(claim)
+        if rival is not None:
+            remedy = "delete one Node, or give it another podCIDR"
+            return f"{claim.network} overlaps {rival.network} of {rival.owner}; {remedy}"
+    return ""
+
+
+def _fault(node: NodeObject, cluster_cidrs: Sequence[IPNetwork]) -> str:
+    """Return what is wrong with a Node for itself, "" where nothing is."""
+    if node.malformed:
+        return f"{node.malformed} cannot be read; correct it"
+    for cidr in node.pod_cidrs:
+        fault = pool_fault(cidr)
+        if fault:
+            return f"podCIDR {cidr} {fault}"
+        if cluster_cidrs and not any(within(cidr, cluster) for cluster in cluster_cidrs):
+            outside = ", ".join(map(str, cluster_cidrs))
+            return f"podCIDR {cidr} is outside the cluster-cidrs ({outside}); move it, or widen those in podnet.yaml"
+    for address in node.addresses:
+        if unreachable(address):
+            return f"InternalIP {address} cannot be reached from other nodes; have its kubelet report another"
+    return ""

@@ -1,0 +1,37 @@
+"""What the daemon asks of whoever tells it the cluster's nodes: a file that is watched, or Kubernetes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from podnet.errors import PodnetError
+from podnet.model import Node
+
+
+class NodesSource(Protocol):
+    """The nodes as they are now.
+
+    `nodes` are the last good ones; `error` is why they may be out of date, None when they are not; `remarks` say what
+    else is amiss, such as a node that is left out and why.  `remote` sources are not always there, so what they said
+    is to be kept.  Register `fileno()` for reading, and call `changed()` when it is ready.
+    """
+
+    nodes: tuple[Node, ...]
+    error: PodnetError | None
+    remarks: Sequence[str]
+    remote: bool
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when something happened."""
+        ...
+
+    def changed(self) -> bool:
+        """Take what happened since the last call; tell whether nodes, error or remarks are other than before."""
+        ...
+
+    def serving(self) -> None:
+        """Tell the cluster, where it wants to know, that pods of this node are served."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...

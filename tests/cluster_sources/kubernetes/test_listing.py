@@ -1,0 +1,77 @@
+"""Nodes that claim each other's pods: who is left out, beside the naive way to tell."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podnet.cluster.kubernetes.listing import candidate, listed
+from podnet.cluster.kubernetes.objects import NodeObject
+
+cidrs = st.builds(
+    lambda bits, length: ip_network(f"10.0.{bits}.0/{length}", strict=False), st.integers(0, 15), st.integers(20, 26)
+)
+addresses = st.builds(lambda bits: ip_address(f"10.0.{bits // 8}.{bits % 8}"), st.integers(0, 200))
+nodes = st.lists(
+    st.builds(
+        NodeObject,
+        name=st.integers(0, 99).map(lambda i: f"n{i}"),
+        created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+        addresses=st.lists(addresses, max_size=1).map(tuple),
+        pod_cidrs=st.lists(cidrs, max_size=2).map(tuple),
+    ),
+    max_size=12,
+    unique_by=lambda node: node.name,
+)
+
+
+def contradict(one: NodeObject, other: NodeObject) -> bool:
+    """Tell whether two Nodes cannot both be right, by comparing everything with everything."""
+    return (
+        any(a.overlaps(b) for a in one.pod_cidrs for b in other.pod_cidrs)
+        or any(a in b for a in one.addresses for b in other.pod_cidrs)
+        or any(b in a for b in other.addresses for a in one.pod_cidrs)
+    )
+
+
+@given(nodes, st.randoms())
+def test_those_that_contradict_an_older_one_are_left_out(given_nodes: list[NodeObject], random: st.randoms) -> None:  # type: ignore[valid-type] # hypothesis' own
+    """The naive way finds the same, and it does not matter in which order the Nodes were heard of."""
+    kept: list[NodeObject] = []
+    for node in sorted(given_nodes, key=lambda n: (n.created, n.name)):
+        if not any(contradict(node, other) for other in kept):
+            kept.append(node)
+    found = listed(map(candidate, given_nodes))
+    assert [node.name for node in found.nodes] == sorted(node.name for node in kept)
+    assert len(found.ignored) == len(given_nodes) - len(kept)
+    shuffled = list(given_nodes)
+    random.shuffle(shuffled)  # type: ignore[attr-defined] # as above
+    assert listed(map(candidate, shuffled)) == found
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (NodeObject(name="n", pod_cidrs=(ip_network("10.1.2.0/31"),)), "prefix length"),
+        (NodeObject(name="n", pod_cidrs=(ip_network("224.1.0.0/16"),)), "not unicast"),
+        (NodeObject(name="n", pod_cidrs=(ip_network("10.3.0.0/24"),)), "outside the cluster-cidrs (10.1.0.0/16)"),
+        (NodeObject(name="n", addresses=(ip_address("127.0.0.1"),)), "cannot be reached"),
+        (NodeObject(name="n", malformed="podCIDR 'x'"), "podCIDR 'x'"),
+    ],
+)
+def test_what_cannot_be_meant_is_left_out_with_its_reason(node: NodeObject, told: str) -> None:
+    """The other Nodes are followed all the same."""
+    good = NodeObject(name="good", pod_cidrs=(ip_network("10.1.0.0/24"),))
+    found = listed(candidate(one, (ip_network("10.1.0.0/16"),)) for one in (node, good))
+    assert [n.name for n in found.nodes] == ["good"]
+    (reason,) = found.ignored
+    assert reason.startswith("Node n is ignored: ")
+    assert told in reason
+
+
+def test_one_address_of_two_nodes_is_no_contradiction() -> None:
+    """A machine that came back by another name, its old Node not yet deleted."""
+    address = (ip_address("10.9.0.1"),)
+    nodes = [NodeObject(name=name, addresses=address) for name in ("old", "new")]
+    assert len(listed(map(candidate, nodes)).nodes) == 2
