@@ -85,6 +85,8 @@ class NodeContext:
         self.paths = paths
         self.settings = settings or node_settings(paths)
         self.nodes: tuple[Node, ...] = ()
+        self.unreached: tuple[str, ...] = ()
+        """What is to be said of nodes whose pods this one does not reach."""
         self.network = Network(name=self.settings.network)
         history = HistoryBounds(self.settings.history.days, self.settings.history.rows)
         now = SystemClock.now()
@@ -104,6 +106,7 @@ class NodeContext:
         network = network_of(self.settings, self.nodes, facts)
         done = self.engine.reconcile([network], facts, ways_of(self.settings, self.nodes, facts))
         self.network = network
+        self.unreached = tuple(mesh.unreached(self.nodes, facts, self.settings.backend))
         return done
 
     def answer(self, call: Call) -> Answer:

@@ -346,7 +346,12 @@ class Daemon:
                 keep_known(self._paths.nodes, Known(self._server, self._node.settings.node, self._source.nodes))
             except PodnetError as error:
                 log.warning("the nodes are not kept for a start without their source: %s", describe(error))
-        return self._node.reload(self._source.nodes)
+        before = self._node.unreached
+        done = self._node.reload(self._source.nodes)
+        for remark in self._node.unreached:
+            if remark not in before:
+                log.warning("%s", remark)
+        return done
 
 
 def _key(lease: Lease) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """Which way packets go to each node, by `backend`: as they are, or in a tunnel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from podnet.mesh.direct import direct, route
+from podnet.mesh.direct import direct, on_subnet, route
+from podnet.mesh.guard import guard
 from podnet.mesh.vxlan import IPV4, IPV6, OVERHEAD, vxlan
 from podnet.model import Backend, Node, NodeFacts, Tunnel
 from podnet.plan import Plan
@@ -29,7 +30,20 @@ def between(nodes: Sequence[Node], facts: NodeFacts, backend: Backend, tunnel: T
         if reached_directly(node, cidr.version, facts, backend)
         for step in route(node, cidr, facts)
     )
-    return Plan.of(vxlan(own, tunnelled, facts, tunnel) if own else (), plain)
+    ways = vxlan(own, tunnelled, facts, tunnel) if own else Plan()
+    return Plan.of(guard(nodes, tunnel) if ways else (), ways, plain)
+
+
+def unreached(nodes: Sequence[Node], facts: NodeFacts, backend: Backend) -> Iterator[str]:
+    """Yield what is to be said of nodes whose pods this one does not reach, each with the remedy."""
+    for node in nodes if backend == "direct" else ():
+        for version in sorted({cidr.version for cidr in node.pod_cidrs}):
+            via = node.address(version)
+            if node.name != facts.name and via is not None and not on_subnet(via, facts):
+                yield (
+                    f"node {node.name} at {via} is on no subnet of {facts.uplink}: its pods are not reached; "
+                    "`backend: auto` in podnet.yaml reaches nodes that are elsewhere"
+                )
 
 
 def reached_directly(node: Node, version: int, facts: NodeFacts, backend: Backend) -> bool:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from podnet import mesh
 from podnet.engine import Engine
-from podnet.errors import NodeNotReady
+from podnet.mesh import unreached
 from podnet.model import Backend, Node, NodeFacts, Tunnel
-from podnet.plan import Plan, inverse, script
+from podnet.plan import Plan, Route, inverse, script
 from podnet.testing import ManualClock, MemoryStore
 from podnet.testing.namespaces import NodeNamespace
 from podnet.testing.values import FACTS
@@ -130,15 +130,21 @@ def test_a_device_of_other_options_is_told_of_as_one_fault() -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_node_elsewhere_is_not_reached_directly_and_the_error_says_what_does(version: int) -> None:
-    """The kernel takes no gateway that is on no subnet; with the backend that the error names the node is reached."""
+def test_a_node_elsewhere_is_not_reached_directly_and_it_is_said_what_does(version: int) -> None:
+    """The kernel takes no gateway that is on no subnet: it is left out, and the other node is reached all the same."""
     far = a_node(3, lan=1)
     alone = replace(far, pod_cidrs=tuple(cidr for cidr in far.pod_cidrs if cidr.version == version))
-    state = State((a_node(1), alone), "direct")
+    near = a_node(2)
+    state = State((a_node(1), near, alone), "direct")
+    (remark,) = unreached(state.nodes, ON_LAN, "direct")
+    assert remark.startswith(f"node n3 at {far.address(version)} is on no subnet of ")
+    assert "`backend: auto` in podnet.yaml reaches" in remark
+    assert not list(unreached(state.nodes, ON_LAN, "auto"))
     with ExitStack() as stack:
         node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
         with node.inside():
             engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
-            with pytest.raises(NodeNotReady, match="`backend: auto` in podnet"):
-                engine.reconcile([], ON_LAN, state.plan())
+            engine.reconcile([], ON_LAN, state.plan())
+            routes = [thing for thing in node.kernel.owned().values() if isinstance(thing, Route)]
+            assert {route.dst for route in routes} == set(near.pod_cidrs)
             engine.reconcile([], ON_LAN, state._replace(backend="auto").plan())
