@@ -31,6 +31,6 @@ def guard(nodes: Iterable[Node], tunnel: Tunnel) -> Iterator[Step]:
         rule = Rule.new(CHAIN, Match("iifgroup", GROUP_PODS), forged, DROP, comment=f"VXLAN from a pod, IPv{version}")
         yield Step(rule, "a node would take it for another node's, with whatever source is inside")
     for node in nodes:
-        for address in node.addresses:
+        for address in dict.fromkeys(node.addresses):
             element = Element(VTEPS[address.version], (address, tunnel.port))
             yield Step(element, f"nodes.yaml: node {node.name} is at {address}")

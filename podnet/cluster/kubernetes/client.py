@@ -45,9 +45,9 @@ Query = Mapping[str, str]
 class RefusedError(IOFailure):
     """The server said no: its HTTP `status`, and how many seconds it wants to be left in peace."""
 
-    def __init__(self, msg: str, status: int, retry_after: float = 0.0) -> None:
+    def __init__(self, msg: str, details: str = "", *, status: int = 0, retry_after: float = 0.0) -> None:
         """Take the words and the numbers."""
-        super().__init__(msg)
+        super().__init__(msg, details)
         self.status = status
         self.retry_after = retry_after
 
@@ -195,8 +195,8 @@ class Client:
         retry = response.headers.get("Retry-After") or ""
         return RefusedError(
             f"{method} {self.url}{path}: {response.status} {said or response.reason}; {remedy}",
-            response.status,
-            float(retry) if retry.isdecimal() else 0.0,
+            status=response.status,
+            retry_after=float(retry) if retry.isdecimal() else 0.0,
         )
 
     def _failure(self, method: str, path: str, error: Exception) -> IOFailure:

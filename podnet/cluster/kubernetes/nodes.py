@@ -181,7 +181,8 @@ class KubernetesNodes:
             for line in lines.feed(data):
                 event = self._decoder.event(line)
                 if isinstance(event, Failed):
-                    raise RefusedError(f"GET {self._client.url}{PATH}: {event.code} {event.message}", event.code)
+                    told = f"GET {self._client.url}{PATH}: {event.code} {event.message}"
+                    raise RefusedError(told, status=event.code)
                 heard = True
                 with self._told:
                     self._note(changed=bool(self._reflector.event(event)))
