@@ -25,6 +25,7 @@ from podnet.daemon.lookout import Lookout
 from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
 from podnet.daemon.paths import CONFLIST, Paths
+from podnet.daemon.reaping import Reaping
 from podnet.daemon.server import Connection, Listener, is_served
 from podnet.daemon.service import Answer, Call
 from podnet.daemon.source import open_source
@@ -32,15 +33,6 @@ from podnet.errors import DecodeError, PodnetError
 from podnet.model import Lease
 from podnet.plan import Plan
 
-REAP_IDLE = 0.02
-"""Seconds without a request after which doomed links are reaped: a reaping makes those who come meanwhile wait."""
-REAP_LATEST = 1.0
-"""Seconds after which they are reaped even if requests keep coming."""
-REAP_MOST = 128
-"""Doomed links that are reaped whatever comes: deleting them holds the kernel's rtnl lock, 128 for 50 to 75 ms,
-and an ADD that comes meanwhile waits so long."""
-REAP_LEASES = 16
-"""Leases whose connections are forgotten at a time, some milliseconds' work, before requests are looked at again."""
 GC_THRESHOLD = 20_000
 """Objects allocated beyond those freed before the collector looks at the young ones."""
 TEND_IDLE = 30.0
@@ -62,9 +54,6 @@ class Daemon:
         """
         self._paths = paths
         self._running = True
-        self._doomed = 0
-        self._doomed_since = 0.0
-        self._reaping = False
         self._last_request = time.monotonic()
         self._tended = True
         self._notifier = Notifier()
@@ -78,7 +67,7 @@ class Daemon:
             self._report()
         self._adopt()
         self._node.drain_spool()
-        self._doom()  # what an earlier daemon left
+        self._reaping = Reaping(self._node.engine)
         gc_settings = self._node.settings.gc
         self._lookout = Lookout(self._node.engine, self._node.store, gc_settings.interval, gc_settings.grace)
         self._courses = Courses()
@@ -225,7 +214,7 @@ class Daemon:
             log.log(level, "%s: addresses are not given back yet: %s", lease.holder, answer.stdout.decode())
         else:
             self._complained.discard(lease.link)
-            self._doom()
+            self._reaping.doom()
 
     def _send(self, answers: Sequence[tuple[Connection, Answer]]) -> None:
         """Send answers, undo the ADDs whose client has gone, and take note of what is to be done later."""
@@ -238,35 +227,25 @@ class Daemon:
             if answer.status:
                 log.warning("%s: %s", command, answer.stdout.decode(errors="replace"))
             elif command in {"DEL", "GC"}:
-                self._doom()
+                self._reaping.doom()
         if any(answer.added for answer in unheard):
             self._node.service.take_back(unheard)
-            self._doom()
+            self._reaping.doom()
         self._last_request = time.monotonic()
         self._tended = False
 
     # Between requests
 
-    def _doom(self) -> None:
-        self._doomed_since = self._doomed_since if self._doomed else time.monotonic()
-        self._doomed += 1
-
     def _patience(self) -> float | None:
         """Return how many seconds may pass without an event."""
-        if self._reaping:
-            return 0.0
-        if self._doomed:
-            return REAP_IDLE
         idle = time.monotonic() - self._last_request
-        waits = (self._lookout.wait(idle), None if self._tended else TEND_IDLE)
+        waits = (self._reaping.wait(idle), self._lookout.wait(idle), None if self._tended else TEND_IDLE)
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _between_requests(self) -> None:
-        now = time.monotonic()
-        idle = now - self._last_request
-        due = idle >= REAP_IDLE or now - self._doomed_since >= REAP_LATEST or self._doomed >= REAP_MOST
-        if self._reaping or (self._doomed and due):
-            self._reap()
+        idle = time.monotonic() - self._last_request
+        if self._reaping.step(idle):
+            self._give_back()
         if self._lookout.wait(idle) == 0.0:
             self._look()
         if self._named != self._node.engine.named:
@@ -279,7 +258,7 @@ class Daemon:
     def _look(self) -> None:
         """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
         if self._lookout.look():
-            self._doom()
+            self._reaping.doom()
         self._unwanted.clear()
         self._give_back()
 
@@ -298,20 +277,6 @@ class Daemon:
             publish(self._paths.aliases, self._node.store.live())
         except (OSError, PodnetError) as error:
             log.warning("aliases cannot be published in %s: %s", self._paths.aliases, error)
-
-    def _reap(self) -> None:
-        self._doomed = 0
-        try:
-            reaped = self._node.engine.reap(REAP_LEASES)
-            self._reaping = self._node.engine.unreaped
-        except PodnetError as error:
-            log.warning("reaping failed, it is tried again: %s", describe(error))
-            self._doom()
-            return
-        for name in reaped.strangers:
-            log.warning("link %s was in podnet's doomed group without being podnet's; it was moved out", name)
-        if not self._reaping:
-            self._give_back()
 
     # The nodes
 

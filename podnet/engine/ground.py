@@ -31,6 +31,7 @@ class Ground:
         self._kernel = kernel
         self._clock = clock
         self._returned: set[str] = set()
+        self._reaped: list[Lease] = []
 
     def node_plan(self) -> Plan:
         """Return what the node itself needs for its networks."""
@@ -45,15 +46,27 @@ class Ground:
         """End the links of pods that were cut off, all in one go, and the connections of their addresses.
 
         Forgetting connections walks the kernel's whole table, so a caller with requests waiting does it for at most
-        `most` leases at a time and calls again while :attr:`unreaped`.
+        `most` leases at a time, and calls :meth:`close_reaped` while there are :attr:`unclosed` ones.
         """
         reaped = self._kernel.reap()
-        pending = self._closable()[:most]
-        self._kernel.forget_connections([a.address for lease in pending for a in lease.addresses])
-        if pending:
-            self._store.close(pending, self._clock.now())
-            self._returned.difference_update([lease.link for lease in pending])
+        self._reaped = self._closable()
+        self.close_reaped(most)
         return reaped
+
+    def close_reaped(self, most: int | None = None) -> None:
+        """Forget the connections of at most `most` leases whose links are gone, and close them."""
+        count = len(self._reaped) if most is None else most
+        closing = self._reaped[:count]
+        self._kernel.forget_connections([a.address for lease in closing for a in lease.addresses])
+        if closing:
+            self._store.close(closing, self._clock.now())
+            self._returned.difference_update([lease.link for lease in closing])
+        self._reaped = self._reaped[count:]
+
+    @property
+    def unclosed(self) -> int:
+        """How many leases there are whose links are gone, and of whose connections the kernel may still know."""
+        return len(self._reaped)
 
     @property
     def unreaped(self) -> bool:
