@@ -7,7 +7,8 @@ memory, with faults and crashes where a test wants them; :class:`FakeNode` is an
 
 from podnet.testing.clock import ManualClock
 from podnet.testing.fake_node import FakeNode
-from podnet.testing.kernel import Crash, FakeKernel
+from podnet.testing.kernel import FakeKernel
+from podnet.testing.outcomes import Crash
 from podnet.testing.store import MemoryStore
 
 __all__ = ["Crash", "FakeKernel", "FakeNode", "ManualClock", "MemoryStore"]

@@ -21,10 +21,9 @@ whether a gateway can be reached.  A test runs the same operations on this and o
 """
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -55,6 +54,7 @@ from podnet.plan import (
 )
 from podnet.plan.objects import Place
 from podnet.plan.plan import peers_made
+from podnet.testing.outcomes import Crash, Fault, Reaped, Refusal, Sending, Where
 from podnet.testing.space import Space, creates, observed
 from podnet.testing.values import FACTS
 
@@ -63,46 +63,6 @@ TOLERATED = frozenset(
 )
 
 FIRST_INODE = 4_026_530_000
-
-Where = int | str | Callable[[Step], bool]
-
-
-class Crash(BaseException):
-    """What :meth:`FakeKernel.crash_at` raises: the process is gone, no handler of errors runs."""
-
-
-class Refusal(NamedTuple):
-    """A step and the errno with which it was refused."""
-
-    step: Step
-    errno: int
-
-
-class Sending(NamedTuple):
-    """One plan under way: the pod's space, its links as the plan wants them, and links that could not be made.
-
-    `born` are those that come as a veth's other end, and so with MAC and MTU.
-    """
-
-    pod: Space | None
-    peers: dict[str, Link]
-    born: frozenset[str]
-    void: set[tuple[Place, str]]
-
-
-class Reaped(NamedTuple):
-    """Names of links that were ended, and of strangers that were moved out of the doomed group."""
-
-    links: tuple[str, ...]
-    strangers: tuple[str, ...]
-
-
-class Fault(NamedTuple):
-    """What happens at a step: `error`, an errno or what is raised; `after` the step took effect, or instead of that."""
-
-    where: Where
-    error: int | Crash
-    after: bool
 
 
 class FakeKernel:
