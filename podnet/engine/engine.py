@@ -97,11 +97,7 @@ class Engine(Upkeep):
                 f"prevResult has {', '.join(map(str, sorted(told, key=str)))}, the lease "
                 f"{', '.join(str(a.address) for a in lease.addresses)}; DEL and ADD the container again"
             )
-        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-        observed = self._kernel.observe(plan, namespace)
-        difference = diff(observed, plan)
-        if difference:
-            raise NotAsAdded(first_difference(observed, difference, namespace.path))
+        self._compare(datapath.attach(self._store.network_of(lease), self.facts, lease), namespace)
 
     def gc(self, request: GC) -> None:
         """Free what the network of `request` holds for others than its valid attachments, and repair the node.
@@ -161,13 +157,16 @@ class Engine(Upkeep):
 
     def check_loopback(self, namespace: Namespace) -> None:
         """Raise `NotAsAdded` where `lo` is not up in a pod's namespace."""
-        plan = datapath.loopback()
+        self._compare(datapath.loopback(), namespace)
+
+    # Parts
+
+    def _compare(self, plan: Plan, namespace: Namespace) -> None:
+        """Raise `NotAsAdded`, naming the first fact that is not as `plan` has it."""
         observed = self._kernel.observe(plan, namespace)
         difference = diff(observed, plan)
         if difference:
             raise NotAsAdded(first_difference(observed, difference, namespace.path))
-
-    # Parts
 
     def _reserve(self, job: Job, reserved: set[Attachment]) -> Lease | PodnetError:
         """Return the pod's new lease, or why there is none; `reserved` are those who got theirs just now."""
