@@ -3,13 +3,43 @@
 podnet runs no resolver.  The files are written whole and renamed, so that a reader never sees half of one.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from podnet.engine import Engine
+from podnet.errors import PodnetError
 from podnet.model import Lease
+from podnet.store import Store
 
 SUFFIX = ".hosts"
+
+log = logging.getLogger("podnet")
+
+
+class Aliases:
+    """The names of live leases in `folder`, written whenever one came or went."""
+
+    def __init__(self, engine: Engine, store: Store, folder: str) -> None:
+        """Begin with nothing written."""
+        self._engine = engine
+        self._store = store
+        self._folder = folder
+        self._named = -1
+
+    def wait(self, _idle: float) -> None:
+        """Return None: names change with requests, and nobody has to wake for them."""
+
+    def step(self, _idle: float) -> None:
+        """Write, where there is something new."""
+        if self._named == self._engine.named:
+            return
+        self._named = self._engine.named
+        try:
+            publish(self._folder, self._store.live())
+        except (OSError, PodnetError) as error:
+            log.warning("aliases cannot be published in %s: %s", self._folder, error)
 
 
 def publish(folder: str, leases: Iterable[Lease]) -> None:

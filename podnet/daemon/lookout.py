@@ -5,6 +5,7 @@ What is found is logged once, when it is found and when it is over, not at every
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from podnet.daemon.describe import describe
@@ -35,12 +36,18 @@ class Told(NamedTuple):
 class Lookout:
     """Looks every `interval` seconds (0: never); a pod that has been gone for `grace` seconds is collected."""
 
-    def __init__(self, engine: Engine, store: Store, interval: float, grace: float) -> None:
-        """Take the engine, and the store whose live leases it looks at."""
+    def __init__(
+        self, engine: Engine, store: Store, interval: float, grace: float, then: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """Take the engine, and the store whose live leases it looks at.
+
+        After each look `then` is called, and told whether there is something to reap.
+        """
         self._engine = engine
         self._store = store
         self._interval = interval
         self._grace = grace
+        self._then = then
         self._last = time.monotonic()
         self._looks = 0
         self._audited = ""
@@ -56,6 +63,11 @@ class Lookout:
         since = time.monotonic() - self._last
         quiet = max(self._interval - since, IDLE - idle)
         return max(0.0, min(quiet, LATEST * self._interval - since))
+
+    def step(self, idle: float) -> None:
+        """Look, where it is time to."""
+        if self.wait(idle) == 0.0:
+            self._then(self.look())
 
     def look(self) -> bool:
         """Look, and log what is new; tell whether there is something to reap."""

@@ -1,0 +1,75 @@
+"""Following the cluster's nodes: what their source says becomes what this node's kernel has."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from podnet.cluster import NodesSource
+from podnet.daemon.describe import describe
+from podnet.daemon.known import Known, keep_known
+from podnet.daemon.node import NodeContext
+from podnet.errors import PodnetError
+from podnet.plan import Plan
+
+log = logging.getLogger("podnet")
+
+
+class Following:
+    """`node` as `source` tells of the cluster; `server` is the source's address where it has one."""
+
+    def __init__(self, node: NodeContext, source: NodesSource, server: str, then: Callable[[], None]) -> None:
+        """Build the node's part; raise `PodnetError`.  `then` is called after each change that was carried out."""
+        self._node = node
+        self._source = source
+        self._server = server
+        self._then = then
+        self._remarked: Sequence[str] = ()
+        if source.remote:
+            log.info("nodes: %d from %s, this is %s", len(source.nodes), server, node.settings.node)
+            self._report()
+        self._adopt()
+
+    @property
+    def lacks(self) -> str:
+        """What this node lacks to serve pods, empty where that is nothing; nodes of a file are taken as they are."""
+        if not self._source.remote or self._node.network.ranges:
+            return ""
+        known = any(node.name == self._node.settings.node for node in self._node.nodes)
+        return "has no pod CIDR yet" if known else "is not among the Nodes (--node-name gives another name)"
+
+    def readable(self) -> None:
+        """Follow what the source has new."""
+        if not self._source.changed():
+            return
+        self._report()
+        if self._source.error is not None and self._source.nodes == self._node.nodes:
+            return
+        try:
+            done = self._adopt()
+            self._then()
+        except PodnetError as error:
+            log.warning("the nodes' list cannot be followed: %s", describe(error))
+            return
+        log.info("nodes: %d listed, %d changes made", len(self._node.nodes), len(done.steps))
+
+    def _report(self) -> None:
+        """Log what is amiss with the nodes' source."""
+        for remark in self._source.remarks:
+            if remark not in self._remarked:
+                log.warning("%s", remark)
+        self._remarked = self._source.remarks
+        if self._source.error is not None:
+            log.error("the nodes stay as they were: %s", describe(self._source.error))
+
+    def _adopt(self) -> Plan:
+        """Bring the node to what its source says, and keep that if it is remote; return what had to be done."""
+        if self._source.remote:
+            try:
+                keep_known(self._node.paths.nodes, Known(self._server, self._node.settings.node, self._source.nodes))
+            except PodnetError as error:
+                log.warning("the nodes are not kept for a start without their source: %s", describe(error))
+        before = self._node.unreached
+        done = self._node.reload(self._source.nodes)
+        for remark in self._node.unreached:
+            if remark not in before:
+                log.warning("%s", remark)
+        return done
