@@ -29,11 +29,10 @@ def command(datapath: Datapath | None, iptables: bool, conf: str | None, config:
 
     from podnet import cni  # noqa: PLC0415
     from podnet import datapath as datapaths  # noqa: PLC0415
-    from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, ways_of  # noqa: PLC0415
+    from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses  # noqa: PLC0415
     from podnet.daemon.paths import Paths  # noqa: PLC0415
     from podnet.ipam.ranges import pool_of  # noqa: PLC0415
     from podnet.kernel.facts import node_facts  # noqa: PLC0415
-    from podnet.plan import Plan  # noqa: PLC0415
     from podnet.script import net_script  # noqa: PLC0415
 
     paths = Paths(config=config)
@@ -48,7 +47,7 @@ def command(datapath: Datapath | None, iptables: bool, conf: str | None, config:
     text = net_script(
         network,
         lambda pool: pool_of(pool).spans,
-        Plan.of(datapaths.node_plan([network], facts), ways_of(settings, nodes, facts)),
+        node_plan(settings, nodes, facts, [network]),
         lambda lease: datapaths.attach(network, facts, lease),
         firewall="iptables" if iptables else "nft",
         origin=conf or config,

@@ -1,7 +1,7 @@
 """The node's default network: what podnet.yaml and nodes.yaml amount to, before any CNI configuration adds to it."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 import msgspec
 
@@ -16,22 +16,13 @@ IPNetwork = IPv4Network | IPv6Network
 def default_network(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
     """Return the network of the node that `facts` name: pods get one address per family of its pod CIDRs.
 
-    The cluster's CIDRs are the pods' of all nodes where podnet.yaml names none.  Nodes past a tunnel see this node's
-    address instead of a pod's.  Raises NodeNotReady when the node is
-    not listed or has no pod CIDR.
+    Other nodes, and their pods, are the mesh's business.  Raises NodeNotReady when the node is not listed or has no pod
+    CIDR.
     """
     node = own_node(nodes, facts.name)
     versions = dict.fromkeys(cidr.version for cidr in node.pod_cidrs)
-    cluster = settings.cluster_cidrs or tuple(cidr for other in nodes for cidr in other.pod_cidrs)
-    hosts = (
-        ip_network(address)
-        for other in nodes
-        for address in other.addresses
-        if mesh.sees_pods(other, address.version, facts, settings.backend)
-    )
     return msgspec.structs.replace(
         standalone_network(settings, facts),
-        non_masquerade=_collapsed((*cluster, *hosts, *settings.non_masquerade_cidrs)),
         ranges=tuple(tuple(_range(c) for c in node.pod_cidrs if c.version == version) for version in versions),
     )
 
@@ -48,7 +39,7 @@ def standalone_network(settings: Settings, facts: NodeFacts) -> Network:
         mtu=settings.mtu,
         overhead=mesh.overhead(facts, settings.backend),
         masquerade=settings.masquerade,
-        non_masquerade=_collapsed(settings.non_masquerade_cidrs),
+        non_masquerade=_collapsed((*settings.cluster_cidrs, *settings.non_masquerade_cidrs)),
         quarantine=settings.quarantine,
     )
 

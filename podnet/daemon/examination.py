@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from podnet import datapath
-from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, ways_of
+from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses
 from podnet.daemon.paths import Paths
 from podnet.engine.difference import faults
 from podnet.errors import UnknownContainer
@@ -41,7 +41,7 @@ def examine(paths: Paths, container: str = "") -> list[Examined]:
         networks = {lease: store.network_of(lease) for lease in live}
     try:
         own = [network_of(settings, nodes, facts)]
-        node = Plan.of(datapath.node_plan([*own, *networks.values()], facts), ways_of(settings, nodes, facts))
+        node = node_plan(settings, nodes, facts, [*own, *networks.values()])
         found = [] if container else [Examined(None, _faults(kernel, node))]
         return found + [Examined(lease, _of_pod(kernel, networks[lease], facts, lease)) for lease in live]
     finally:

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from podnet import cni, datapath
 from podnet.cluster import Settings
-from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, ways_of
+from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, UnknownContainer
 from podnet.kernel.facts import node_facts
 from podnet.model import Attachment, Lease, Network, NodeFacts, PodAddress, link_name
-from podnet.plan import Line, Plan, explain
+from podnet.plan import Line, explain
 from podnet.store import Reader
 
 
@@ -38,7 +38,7 @@ def explain_container(paths: Paths, container: str) -> Explanation:
             )
         networks = {lease.attachment.network: store.network_of(lease) for lease in leases}
         pods = [line for lease in leases for line in _pod(networks[lease.attachment.network], facts, lease)]
-    node = Plan.of(datapath.node_plan(list(networks.values()), facts), ways_of(settings, nodes, facts))
+    node = node_plan(settings, nodes, facts, list(networks.values()))
     return Explanation(explain(node), pods)
 
 
@@ -59,7 +59,7 @@ def explain_configuration(paths: Paths, document: bytes | None, *, container: st
             "or give ipam.ranges in the configuration"
         )
     lease = first_lease(network, container)
-    node = Plan.of(datapath.node_plan([network], facts), ways_of(settings, nodes, facts))
+    node = node_plan(settings, nodes, facts, [network])
     return Explanation(explain(node), _pod(network, facts, lease))
 
 

@@ -67,9 +67,9 @@ class Following:
                 keep_known(self._node.paths.nodes, Known(self._server, self._node.settings.node, self._source.nodes))
             except PodnetError as error:
                 log.warning("the nodes are not kept for a start without their source: %s", describe(error))
-        before = self._node.unreached
-        done = self._node.reload(self._source.nodes)
-        for remark in self._node.unreached:
+        before = self._node.remarks
+        done = self._node.follow(self._source.nodes)
+        for remark in self._node.remarks:
             if remark not in before:
                 log.warning("%s", remark)
         return done

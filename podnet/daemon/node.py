@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from podnet import cni, mesh
+from podnet import cni, datapath
 from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
 from podnet.daemon.courses import drive
 from podnet.daemon.known import read_known
@@ -20,8 +20,9 @@ from podnet.engine import Engine
 from podnet.errors import NodeNotReady, RequestError
 from podnet.kernel import Kernel
 from podnet.kernel.facts import boot_id, node_facts
+from podnet.mesh import Mesh, Wayfinder
 from podnet.model import Network, Node, NodeFacts
-from podnet.plan import Plan
+from podnet.plan import Plan, merged
 from podnet.store import HistoryBounds, Store
 
 IPAddress = IPv4Address | IPv6Address
@@ -55,9 +56,15 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
     return default_network(settings, nodes, facts)
 
 
-def ways_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Plan:
-    """Return what leads from the node of `facts` to the pods of the others."""
-    return mesh.between(nodes, facts, settings.backend, settings.vxlan)
+def wayfinder(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Wayfinder:
+    """Return what knows the ways from the node of `facts` to others."""
+    own = next((node for node in nodes if node.name == facts.name), None)
+    return Wayfinder(own, facts, settings.backend, settings.vxlan)
+
+
+def node_plan(settings: Settings, nodes: Sequence[Node], facts: NodeFacts, networks: Sequence[Network]) -> Plan:
+    """Return what the node of `facts` needs for `networks` and for the ways to the others of `nodes`."""
+    return merged(datapath.node_plan(networks, facts), wayfinder(settings, nodes, facts).mesh(nodes).plan)
 
 
 def node_settings(paths: Paths) -> Settings:
@@ -77,6 +84,17 @@ def list_nodes(settings: Settings, paths: Paths) -> tuple[Node, ...]:
     return read_nodes(settings.nodes, settings.cluster_cidrs)
 
 
+def _changes(before: Sequence[Node], after: Sequence[Node]) -> dict[str, Node | None]:
+    """Return the nodes that are other than before, by name, None for those that are gone."""
+    known = {node.name: node for node in before}
+    changed: dict[str, Node | None] = {}
+    for node in after:
+        old = known.pop(node.name, None)
+        if old is not node and old != node:
+            changed[node.name] = node
+    return {**dict.fromkeys(known), **changed}
+
+
 class NodeContext:
     """One node's engine and what it stands on; the only writer of its database."""
 
@@ -85,9 +103,9 @@ class NodeContext:
         self.paths = paths
         self.settings = settings or node_settings(paths)
         self.nodes: tuple[Node, ...] = ()
-        self.unreached: tuple[str, ...] = ()
-        """What is to be said of nodes whose pods this one does not reach."""
         self.network = Network(name=self.settings.network)
+        self._wayfinder: Wayfinder | None = None
+        self._mesh = Mesh()
         history = HistoryBounds(self.settings.history.days, self.settings.history.rows)
         now = SystemClock.now()
         self.store = Store.open(Path(paths.database), boot_id(), now, wait=wait, history=history)
@@ -99,14 +117,33 @@ class NodeContext:
         self.engine = Engine(self._facts(), self.store, self.kernel, SystemClock())
         self.service = Service(self.engine, lambda: self.network)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of other nodes, such as that their pods are not reached."""
+        return self._mesh.remarks
+
     def reload(self, nodes: Sequence[Node]) -> Plan:
-        """Bring the node to what settings and `nodes` ask for; return what had to be done."""
+        """Bring the node to what settings and `nodes` ask for; return what had to be done.  Raise `PodnetError`."""
         self.nodes = tuple(nodes)
+        self._wayfinder = None  # what the kernel has is known again when this has succeeded
         facts = self._facts()
         network = network_of(self.settings, self.nodes, facts)
-        done = self.engine.reconcile([network], facts, ways_of(self.settings, self.nodes, facts))
-        self.network = network
-        self.unreached = tuple(mesh.unreached(self.nodes, facts, self.settings.backend))
+        ways = wayfinder(self.settings, self.nodes, facts)
+        self._mesh = ways.mesh(self.nodes)
+        done = self.engine.reconcile([network], facts, self._mesh)
+        self.network, self._wayfinder = network, ways
+        return done
+
+    def follow(self, nodes: Sequence[Node]) -> Plan:
+        """Do the same where the node's part stands; it costs what the other nodes cost that have changed."""
+        changed = _changes(self.nodes, nodes)
+        ways, self._wayfinder = self._wayfinder, None
+        if ways is None or self.settings.node in changed:
+            return self.reload(nodes)
+        self.nodes = tuple(nodes)
+        self._mesh = ways.follow(self._mesh, changed)
+        done = self.engine.follow(self._mesh)
+        self._wayfinder = ways
         return done
 
     def answer(self, call: Call) -> Answer:

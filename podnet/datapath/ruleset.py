@@ -10,6 +10,7 @@
     postrouting (srcnat) a pod that reaches itself through a service sees the node         hairpin4, hairpin6
                          so does one that is reached by the node's 127.0.0.1
                          pods' packets that leave the cluster get the node's address       masquerade*, cluster*
+                                                                                           remote*, nodes*
 
 Adding a pod adds elements and no rule, so a node with 500 pods matches packets as fast as one with five, and pods
 come and go without the rules ever being rebuilt.
@@ -23,18 +24,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from podnet.model import Lease, Network, bracketed
-from podnet.nft import ACCEPT, DROP, RETURN, Base, Chain, Element, Rule, Set, Table, jump
+from podnet.nft import ACCEPT, DROP, RETURN, Base, Chain, Element, Rule, Set, jump
 from podnet.nft.datatype import PROTOCOLS
 from podnet.nft.statement import Dnat, Masquerade, Match, Statement
-from podnet.plan import GROUP_PODS, Step
+from podnet.plan import GROUP_PODS, NODES, REMOTE, TABLE, Step
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 PTP_GATEWAY4 = IPv4Address("169.254.1.1")
 PTP_GATEWAY6 = IPv6Address("fe80::1")
-
-TABLE = Table("inet", "podnet")
 
 PODS = {v: Set(table=TABLE, name=f"pods{v}", key=("ifname", f"ipv{v}_addr")) for v in (4, 6)}
 HAIRPIN = {v: Set(table=TABLE, name=f"hairpin{v}", key=(f"ipv{v}_addr", f"ipv{v}_addr")) for v in (4, 6)}
@@ -78,6 +77,8 @@ def skeleton(versions: Sequence[int]) -> Iterator[Step]:
         yield Step(HOSTIPS[version], f"the same for ports of one IPv{version} address of this node")
         yield Step(MASQUERADE[version], f"IPv{version} sources that leave the cluster with the node's address")
         yield Step(CLUSTER[version], f"IPv{version} destinations that see the pod's own address")
+        yield Step(REMOTE[version], f"IPv{version} addresses of other nodes' pods, which do so too")
+        yield Step(NODES[version], f"IPv{version} addresses of nodes that do so")
     yield Step(PREROUTING, "packets are judged before anything else is done with them")
     yield Step(HOSTPORT, "host ports: one list of rules for what comes to the node and what it sends to itself")
     yield Step(DSTNAT, "destination addresses are rewritten before a route is looked for")
@@ -154,7 +155,8 @@ def _postrouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
                 _rule(POSTROUTING, *to_pod, _TO_SOURCE, comment="host port from 127.0.0.1"),
                 "no pod can answer 127.0.0.1: it sees the node's address",
             )
-        leaving = (Match(f"{ip} saddr", MASQUERADE[version]), Match(f"{ip} daddr", CLUSTER[version], "!="))
+        inside = (CLUSTER[version], REMOTE[version], NODES[version])
+        leaving = (Match(f"{ip} saddr", MASQUERADE[version]), *(Match(f"{ip} daddr", s, "!=") for s in inside))
         yield (
             _rule(POSTROUTING, *leaving, _TO_SOURCE, comment="pods leaving the cluster"),
             "masquerade: outside the cluster nobody has a route back to a pod",
@@ -175,7 +177,7 @@ def network_elements(networks: Iterable[Network]) -> Iterator[Step]:
         inside = (d for n in networks for d in (*n.subnets, *n.non_masquerade))
         if any(version in n.families for n in networks):
             for cidr in _collapsed(inside, version):
-                reason = f"within the cluster (nodes.yaml, non-masquerade-cidrs): {cidr} sees pods' own addresses"
+                reason = f"within the cluster (cluster-cidrs, non-masquerade-cidrs): {cidr} sees pods' own addresses"
                 yield Step(Element(CLUSTER[version], (cidr,)), reason)
 
 

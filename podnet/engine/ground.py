@@ -6,9 +6,10 @@ from contextlib import suppress
 from podnet import datapath
 from podnet.engine.ports import Clock, Kernel, Reaped, Store
 from podnet.errors import NodeNotReady, PodnetError
+from podnet.mesh import Mesh
 from podnet.model import Lease, Network, NodeFacts
 from podnet.nft import Element, Set, Table
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, Step, diff, key_of
+from podnet.plan import GROUP_DOOMED, Link, Plan, State, Step, diff, key_of, merged
 
 NETWORKS = 64
 """Networks that are remembered before those that no pod is in any more are forgotten."""
@@ -24,7 +25,7 @@ class Ground:
         self.facts = facts
         self.named = 0
         """Counts leases with aliases that came or went: whoever publishes them compares."""
-        self._mesh = Plan()
+        self._mesh = Mesh()
         self._networks: tuple[Network, ...] = ()
         self._configured: tuple[Network, ...] = ()
         self._store = store
@@ -34,8 +35,12 @@ class Ground:
         self._reaped: list[Lease] = []
 
     def node_plan(self) -> Plan:
-        """Return what the node itself needs for its networks."""
-        return Plan.of(datapath.node_plan(self._networks, self.facts), self._mesh)
+        """Return what the node itself needs for its networks, but for the ways to other nodes."""
+        return merged(datapath.node_plan(self._networks, self.facts), self._mesh.base)
+
+    def whole_plan(self) -> Plan:
+        """Return what the node itself needs, the ways to other nodes among it."""
+        return merged(datapath.node_plan(self._networks, self.facts), self._mesh.plan)
 
     def node_side(self, lease: Lease) -> Plan:
         """Return the steps of an attachment that stand in the node's namespace."""
@@ -106,22 +111,23 @@ class Ground:
             raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
 
     def _build(self) -> Plan:
-        """Make what the node's part lacks; return what that was.
+        """Make what the node's part lacks, but for the ways to other nodes; return what that was.
 
         Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
         was there before a network widened or joined them makes room.
 
         With a table or a set the elements of pods went, and without those its rules drop what pods send: they are put
-        back in the same batch.
+        back in the same batch, and so are the ways' elements.
         """
         plan = self.node_plan()
         observed = self._kernel.observe(plan)
         refuse_strangers(observed, plan)
-        intervals = [thing for thing in observed.values() if isinstance(thing, Element) and thing.set.interval]
-        lacking = diff(observed, plan, intervals)
+        lacking = diff(observed, plan, _intervals(observed, plan))
         if any(isinstance(step.object, Table | Set) for step in lacking.steps):
-            whole = Plan.of(plan, *map(self._elements, self._store.live()))
-            lacking = diff(self._kernel.observe(whole), whole, intervals)
+            ways = (step for step in self._mesh.plan.steps if isinstance(step.object, Element))
+            plan = merged(plan, Plan.of(ways, *map(self._elements, self._store.live())))
+            observed = self._kernel.observe(plan)
+            lacking = diff(observed, plan, _intervals(observed, plan))
         self._kernel.apply(lacking)
         return lacking
 
@@ -140,6 +146,13 @@ class Ground:
 
     def _note_names(self, leases: Sequence[Lease]) -> None:
         self.named += any(lease.terms.aliases for lease in leases)
+
+
+def _intervals(observed: State, plan: Plan) -> list[Element]:
+    """Return what is observed in those sets of intervals of which `plan` has elements."""
+    sets = {step.object.set.name for step in plan.steps if isinstance(step.object, Element)}
+    elements = (thing for thing in observed.values() if isinstance(thing, Element))
+    return [thing for thing in elements if thing.set.interval and thing.set.name in sets]
 
 
 def bears_alias(observed: State, lease: Lease, name: str = "") -> bool:

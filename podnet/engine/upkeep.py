@@ -17,9 +17,10 @@ from podnet import datapath
 from podnet.engine.difference import faults
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
 from podnet.errors import KernelError, NodeNotReady, PodnetError
+from podnet.mesh import Mesh
 from podnet.model import Attachment, Lease, Network, NodeFacts
-from podnet.nft import Table
-from podnet.plan import Link, Plan, Route, diff
+from podnet.nft import Element, Table
+from podnet.plan import Link, Plan, Route, diff, state_of
 
 
 class Swept(NamedTuple):
@@ -35,7 +36,7 @@ class Upkeep(Ground):
     _gone: dict[tuple[Attachment, float], float]
     """Since when the holder of a lease (attachment and creation) has been gone."""
 
-    def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Plan) -> Plan:
+    def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Mesh) -> Plan:
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
 
         Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.  A link that somebody
@@ -55,7 +56,7 @@ class Upkeep(Ground):
         here = [lease for lease in live if lease not in lost]
         self._networks = tuple(dict.fromkeys((*self._configured, *map(self._store.network_of, here))))
         pods = (self.node_side(lease) for lease in here)
-        node = self.node_plan()
+        node = self.whole_plan()
         observed = self._kernel.observe(node)
         refuse_strangers(observed, node)
         difference = diff({**strayed, **owned, **observed}, Plan.of(node, *pods), owned.values())
@@ -64,6 +65,26 @@ class Upkeep(Ground):
         except KernelError as error:
             raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
         self.reap()
+        return difference
+
+    def follow(self, mesh: Mesh) -> Plan:
+        """Bring the ways to other nodes to what `mesh` has; return what had to be done.
+
+        It costs what the nodes that changed cost, however many there are: the kernel is taken to have what it was
+        given.  Where it turns out that it has not, or where more than ways has changed, all is compared anew.
+        """
+        before, self._mesh = self._mesh, mesh
+        if mesh.base != before.base:
+            return self.repair()
+        names = [n for n in before.ways.keys() | mesh.ways.keys() if before.ways.get(n) is not mesh.ways.get(n)]
+        old = [step.object for name in names if name in before.ways for step in before.ways[name].plan.steps]
+        new = Plan.of(*(mesh.ways[name].plan for name in names if name in mesh.ways))
+        kept = mesh.holds([thing for thing in old if isinstance(thing, Element)])
+        difference = diff(state_of(old), new, [thing for thing in old if thing not in kept])
+        try:
+            self._kernel.apply(difference)
+        except KernelError:
+            return self.repair()
         return difference
 
     def repair(self) -> Plan:
@@ -122,12 +143,13 @@ class Upkeep(Ground):
 
     def audit_node(self) -> list[str]:
         """Return what was not as it should be of the node's own part, expected and found, and put it right."""
-        plan = self.node_plan()
+        plan = self.whole_plan()
         observed = self._kernel.observe(plan)
         difference = diff(observed, plan)
         if not difference:
             return []
         self._build()
+        self._kernel.apply(diff(self._kernel.observe(plan), plan))  # the ways, which stand on that
         return faults(observed, difference, "")
 
     def dismantle(self) -> Plan:
@@ -140,7 +162,7 @@ class Upkeep(Ground):
         things = [thing for thing in self._kernel.owned().values() if isinstance(thing, Table | Route | Link)]
         gone = diff({}, Plan(), things)  # what else there is goes with these
         self._kernel.dismantle(gone)
-        self._networks, self._mesh = (), Plan()
+        self._networks, self._mesh = (), Mesh()
         return gone
 
 

@@ -20,7 +20,7 @@ from podnet.netlink.rtnl.tc import CLSACT_INGRESS
 from podnet.nft import Element, Table, dump
 from podnet.nft.element import message_elements
 from podnet.nft.message import ChainMessage, ElementsMessage, RuleMessage, SetMessage
-from podnet.nft.set import ANONYMOUS, CONSTANT, INTERVAL
+from podnet.nft.set import ANONYMOUS, CONSTANT
 from podnet.plan import (
     GROUP_MESH,
     GROUP_PODS,
@@ -171,8 +171,8 @@ class Observer:
     def _table(self, table: Table, asked: Collection[str] | None = None) -> list[Object]:
         """Return `table` with all that is in it, empty if there is none.
 
-        Where it is said which sets' elements are `asked` for, those alone are listed, and what belongs to rules or
-        networks: intervals and anonymous sets.  The others hold some elements for each pod.
+        Where it is said which sets' elements are `asked` for, those alone are listed, and what belongs to rules:
+        anonymous sets.  The others hold some elements for each pod or node.
         """
         assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's
         if self._netfilter.transact([dump.get_table(table)]).failures:
@@ -181,8 +181,7 @@ class Observer:
         names = [
             s.name or ""
             for s in sets
-            if s.table == table.name
-            and (asked is None or s.name in asked or (s.flags or 0) & (INTERVAL | ANONYMOUS | CONSTANT))
+            if s.table == table.name and (asked is None or s.name in asked or (s.flags or 0) & (ANONYMOUS | CONSTANT))
         ]
         content = dump.content(
             table,

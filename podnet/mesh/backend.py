@@ -1,49 +1,130 @@
-"""Which way packets go to each node, by `backend`: as they are, or in a tunnel."""
+"""Which way packets go to each node, by `backend`: as they are, or in a tunnel.
 
-from collections.abc import Iterator, Sequence
+The :class:`Mesh` is what stands once for all nodes, and a :class:`Way` for each other one.  A way follows from this
+node and that one alone, so a node that comes, goes or changes among thousands is one way that is made anew.
+"""
 
-from podnet.mesh.direct import direct, on_subnet, route
-from podnet.mesh.guard import guard
-from podnet.mesh.vxlan import IPV4, IPV6, OVERHEAD, vxlan
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from podnet.mesh.direct import on_subnet, route
+from podnet.mesh.guard import guarded, guards
+from podnet.mesh.remote import own_addresses, remote, remote_sets
+from podnet.mesh.vxlan import DEVICES, IPV4, IPV6, OVERHEAD, device, ends, underlay
 from podnet.model import Backend, Node, NodeFacts, Tunnel
-from podnet.plan import Plan
+from podnet.plan import Object, Plan, Step, merged
 
 
-def between(nodes: Sequence[Node], facts: NodeFacts, backend: Backend, tunnel: Tunnel) -> Plan:
-    """Return what leads to the pods of every node but this one.
+class Way(NamedTuple):
+    """What leads to the pods of one other node.
 
-    Tunnels come first: where a way becomes another, its old device is gone before the new route is made.  A node
-    that the list does not have has none, since nobody would know the way back.
+    `tunnel` is the IP version of the tunnel that is used, 0 where none is; `remark` what is to be said of the node,
+    with the remedy, "" for nothing.
     """
-    if backend == "direct":
-        return direct(nodes, facts)
-    own = next((node for node in nodes if node.name == facts.name), None)
-    others = [node for node in nodes if node.name != facts.name]
-    tunnelled = [
-        (node, [cidr for cidr in node.pod_cidrs if not reached_directly(node, cidr.version, facts, backend)])
-        for node in others
-    ]
-    plain = (
-        step
-        for node in others
-        for cidr in node.pod_cidrs
-        if reached_directly(node, cidr.version, facts, backend)
-        for step in route(node, cidr, facts)
-    )
-    ways = vxlan(own, tunnelled, facts, tunnel) if own else Plan()
-    return Plan.of(guard(nodes, tunnel) if ways else (), ways, plain)
+
+    node: Node
+    plan: Plan
+    tunnel: int = 0
+    remark: str = ""
 
 
-def unreached(nodes: Sequence[Node], facts: NodeFacts, backend: Backend) -> Iterator[str]:
-    """Yield what is to be said of nodes whose pods this one does not reach, each with the remedy."""
-    for node in nodes if backend == "direct" else ():
+class Mesh(NamedTuple):
+    """What leads from this node to the pods of all others: `base` once, `ways` by the other node's name."""
+
+    base: Plan = Plan()
+    ways: Mapping[str, Way] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """All of it.
+
+        Tunnels come first: where a way becomes another, its old device is gone before the new route is made.
+        """
+        return merged(self.base, *(way.plan for way in self.ways.values()))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of nodes, such as that their pods are not reached."""
+        return tuple(way.remark for way in self.ways.values() if way.remark)
+
+    def holds(self, things: Sequence[Object]) -> list[Object]:
+        """Return those of `things`, which belonged to a way, that another way has too.
+
+        Two nodes may have one address, as a machine has that comes back by a new name; all else is one node's alone.
+        """
+        addresses = {address for way in self.ways.values() for address in way.node.addresses} if things else ()
+        return [thing for thing in things if getattr(thing, "key", (None,))[0] in addresses]
+
+
+class Wayfinder(NamedTuple):
+    """What all ways follow from but the other nodes: this one, as the list has it (None: not at all), and settings."""
+
+    own: Node | None
+    facts: NodeFacts
+    backend: Backend
+    tunnel: Tunnel
+
+    def mesh(self, nodes: Iterable[Node]) -> Mesh:
+        """Return the mesh with all `nodes`, of which this one may be one."""
+        ways = {node.name: self.way(node) for node in nodes if node.name != self.facts.name}
+        return Mesh(self.base(ways.values()), ways)
+
+    def follow(self, mesh: Mesh, changed: Mapping[str, Node | None]) -> Mesh:
+        """Return `mesh` with `changed` nodes, None for one that is gone; the other ways stay the values they are."""
+        ways = dict(mesh.ways)
+        for name, node in changed.items():
+            if node is None:
+                ways.pop(name, None)
+            elif name != self.facts.name:
+                ways[name] = self.way(node)
+        base = self.base(ways.values())
+        return Mesh(mesh.base if base == mesh.base else base, ways)
+
+    def base(self, ways: Iterable[Way]) -> Plan:
+        """Return what stands once, where the others are reached by `ways`."""
+        if self.own is None:
+            return Plan()
+        tunnels = {way.tunnel for way in ways}
+        return merged(
+            Plan.of(remote_sets(self.own), own_addresses(self.own)),
+            Plan.of(guards(self.own, self.tunnel) if tunnels - {0} else ()),
+            *(Plan.of(device(self.own, v, self.facts, self.tunnel)) for v in DEVICES if v in tunnels),
+        )
+
+    def way(self, node: Node) -> Way:
+        """Return what leads to the pods of `node`.
+
+        There is no tunnel from a node that the list does not have, since nobody would know the way back.
+        """
+        plain = [cidr for cidr in node.pod_cidrs if reached_directly(node, cidr.version, self.facts, self.backend)]
+        others = [cidr for cidr in node.pod_cidrs if cidr not in plain]
+        version = underlay(node, self.facts) if others and self.own is not None else 0
+        steps: list[Step] = []
+        if self.own is not None:
+            sees = [v for v in DEVICES if sees_pods(node, v, self.facts, self.backend)]
+            steps += remote(self.own, node, sees)
+            if version:
+                steps += guarded(self.own, node, self.tunnel)
+                steps += ends(self.own, node, version, others)
+        steps += [step for cidr in plain for step in route(node, cidr, self.facts)]
+        return Way(node, Plan(tuple(steps)), version, self._remark(node) if self.backend == "direct" else "")
+
+    def _remark(self, node: Node) -> str:
+        """Return what is to be said where a gateway would be on no subnet."""
         for version in sorted({cidr.version for cidr in node.pod_cidrs}):
             via = node.address(version)
-            if node.name != facts.name and via is not None and not on_subnet(via, facts):
-                yield (
-                    f"node {node.name} at {via} is on no subnet of {facts.uplink}: its pods are not reached; "
+            if via is not None and not on_subnet(via, self.facts):
+                return (
+                    f"node {node.name} at {via} is on no subnet of {self.facts.uplink}: its pods are not reached; "
                     "`backend: auto` in podnet.yaml reaches nodes that are elsewhere"
                 )
+        return ""
+
+
+def between(nodes: Sequence[Node], facts: NodeFacts, backend: Backend, tunnel: Tunnel) -> Mesh:
+    """Return what leads from the node of `facts` to the pods of every other one of `nodes`."""
+    own = next((node for node in nodes if node.name == facts.name), None)
+    return Wayfinder(own, facts, backend, tunnel).mesh(nodes)
 
 
 def reached_directly(node: Node, version: int, facts: NodeFacts, backend: Backend) -> bool:

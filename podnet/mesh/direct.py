@@ -3,25 +3,17 @@
 The study notes' "for a few nodes, add routes by hand", one route per pod CIDR and node.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from podnet.model import Node, NodeFacts
 from podnet.model.node import IPAddress, IPNetwork
-from podnet.plan import PROTOCOL, Plan, Route, Step
-
-
-def direct(nodes: Iterable[Node], facts: NodeFacts) -> Plan:
-    """Return the routes to the pods of every node but this one, through the uplink.
-
-    A CIDR whose family the other node or this one has no address in has no route: there is no way to send it.
-    """
-    others = (node for node in nodes if node.name != facts.name)
-    return Plan(tuple(step for node in others for cidr in node.pod_cidrs for step in route(node, cidr, facts)))
+from podnet.plan import PROTOCOL, Route, Step
 
 
 def route(node: Node, cidr: IPNetwork, facts: NodeFacts) -> Iterator[Step]:
-    """Yield the route to the pods of `node` in `cidr` by its address, where there is a way.
+    """Yield the route to the pods of `node` in `cidr` by its address, through the uplink, where there is a way.
 
+    A CIDR whose family the other node or this one has no address in has no route: there is no way to send it.
     The kernel refuses a gateway that is on no subnet, and one node that is elsewhere is not to spoil it for the others.
     """
     via = node.address(cidr.version)

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from podnet.model import Node, NodeFacts, Tunnel
 from podnet.model.node import IPNetwork
-from podnet.plan import GROUP_MESH, PROTOCOL, Address, Fdb, Link, Neighbour, Plan, Route, Step, Sysctl, Vxlan
+from podnet.plan import GROUP_MESH, PROTOCOL, Address, Fdb, Link, Neighbour, Route, Step, Sysctl, Vxlan
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -56,20 +56,8 @@ def underlay(node: Node, facts: NodeFacts) -> int:
     return next((v for v in (IPV4, IPV6) if node.address(v) is not None and facts.address(v) is not None), 0)
 
 
-def vxlan(own: Node, ways: Sequence[tuple[Node, Sequence[IPNetwork]]], facts: NodeFacts, tunnel: Tunnel) -> Plan:
-    """Return the devices of this node, which the list has as `own`, and the ways to others' CIDRs by them.
-
-    A CIDR of a family in which this node has no pods has no way: nobody here could be answered.
-    """
-    there = [(node, version, tuple(cidrs)) for node, cidrs in ways if (version := underlay(node, facts)) and cidrs]
-    used = [version for version in DEVICES if any(version == other for _, other, _ in there)]
-    return Plan.of(
-        *(_device(own, version, facts, tunnel) for version in used),
-        *(_way(own, node, DEVICES[version], cidrs) for node, version, cidrs in there),
-    )
-
-
-def _device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterator[Step]:
+def device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterator[Step]:
+    """Yield the device of this node, which the list has as `own`, that speaks VXLAN over IP `version`."""
     name, local = DEVICES[version], facts.address(version)
     assert local is not None  # noqa: S101 - underlay() has asked
     mtu, uplink = facts.mtu - OVERHEAD[version], facts.uplink or "Ethernet"
@@ -100,9 +88,12 @@ def _device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterat
             )
 
 
-def _way(own: Node, node: Node, device: str, cidrs: Sequence[IPNetwork]) -> Iterator[Step]:
-    mac = vtep_mac(node.name)
-    behind = node.address(next(version for version, name in DEVICES.items() if name == device))
+def ends(own: Node, node: Node, version: int, cidrs: Sequence[IPNetwork]) -> Iterator[Step]:
+    """Yield what leads to `cidrs` of another `node`, from tunnel end to tunnel end, over IP `version`.
+
+    A CIDR of a family in which this node has no pods has no way: nobody here could be answered.
+    """
+    dev, mac, behind = DEVICES[version], vtep_mac(node.name), node.address(version)
     assert behind is not None  # noqa: S101 - underlay() has asked
     steps = []
     gateways: dict[int, IPAddress] = {}
@@ -111,12 +102,12 @@ def _way(own: Node, node: Node, device: str, cidrs: Sequence[IPNetwork]) -> Iter
         if source is None or there is None:
             continue
         via = gateways.setdefault(cidr.version, there if cidr.version == IPV4 else vtep_link_local(node.name))
-        route = Route(at="node", dst=cidr, dev=device, via=via, onlink=True, src=source, protocol=PROTOCOL)
+        route = Route(at="node", dst=cidr, dev=dev, via=via, onlink=True, src=source, protocol=PROTOCOL)
         steps.append(Step(route, f"nodes.yaml: the pods of node {node.name} are in the tunnel to {behind}"))
     if not steps:
         return
     reason = f"the tunnel's end at node {node.name}: known by its name, so nothing has to be asked"
     for via in gateways.values():
-        yield Step(Neighbour(at="node", dev=device, address=via, mac=mac), reason)
-    yield Step(Fdb(at="node", dev=device, mac=mac, dst=behind), f"nodes.yaml: node {node.name} is at {behind}")
+        yield Step(Neighbour(at="node", dev=dev, address=via, mac=mac), reason)
+    yield Step(Fdb(at="node", dev=dev, mac=mac, dst=behind), f"nodes.yaml: node {node.name} is at {behind}")
     yield from steps

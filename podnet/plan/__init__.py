@@ -24,13 +24,17 @@ from podnet.plan.objects import (
     Tbf,
     Vxlan,
 )
-from podnet.plan.plan import Object, Plan, Step, inverse
+from podnet.plan.plan import Object, Plan, Step, inverse, merged
+from podnet.plan.tables import NODES, REMOTE, TABLE
 
 __all__ = [
     "GROUP_DOOMED",
     "GROUP_MESH",
     "GROUP_PODS",
+    "NODES",
     "PROTOCOL",
+    "REMOTE",
+    "TABLE",
     "Address",
     "Batch",
     "Fdb",
@@ -53,6 +57,7 @@ __all__ = [
     "headline",
     "inverse",
     "key_of",
+    "merged",
     "satisfies",
     "script",
     "state_of",

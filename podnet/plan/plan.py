@@ -44,6 +44,18 @@ class Plan(NamedTuple):
         return bool(self.steps)
 
 
+def merged(*parts: Plan) -> Plan:
+    """Return one plan of all `parts`, in order, in which what several of them add is added once, for the first reason.
+
+    A chain's rules are told apart by all that they are, so `parts` do not share a chain with rules alike.
+    """
+    steps = (step for part in parts for step in part.steps)
+    first: dict[tuple[Object, Verb], Step] = {}
+    for step in steps:
+        first.setdefault((step.object, step.verb), step)
+    return Plan(tuple(first.values()))
+
+
 def peers_made(plan: Plan) -> frozenset[str]:
     """Return the names of the pod links that come into being as the peer of a link that `plan` adds."""
     return frozenset(s.object.peer for s in plan.steps if s.verb == "add" and isinstance(s.object, Link)) - {""}

@@ -12,8 +12,8 @@ r"""The nftables objects of a plan as iptables rules: one chain for each set tha
     postrouting: ct status dnat @hairpin   nat PODNET-POSTROUTING -m conntrack --ctstate DNAT -j PODNET-HAIRPIN
     element of hairpin: IP . IP            nat PODNET-HAIRPIN     -s IP -d IP -j MASQUERADE --random-fully
     element of masquerade: CIDR            nat PODNET-POSTROUTING -s CIDR -j PODNET-LEAVING
-    element of cluster: CIDR               nat PODNET-LEAVING     -d CIDR -j RETURN
-    (the rule that has both)               nat PODNET-LEAVING     -j MASQUERADE --random-fully
+    element of cluster, remote, nodes: D   nat PODNET-LEAVING     -d D -j RETURN
+    (the rule that has all)                nat PODNET-LEAVING     -j MASQUERADE --random-fully
     hostport, dstnat, output, and the      none
     postrouting rule for 127.0.0.0/8
 
@@ -54,8 +54,8 @@ _RULES = (
         "nat",
         ("-m conntrack --ctstate DNAT -j PODNET-HAIRPIN",),
     ),
-    # what leaves is told by the elements of its two sets, below
-    (r"ip6? saddr @masquerade[46] ip6? daddr != @cluster[46] masquerade fully-random", "nat", ()),
+    # what leaves is told by the elements of its sets, below
+    (r"ip6? saddr @masquerade[46]( ip6? daddr != @(cluster|remote|nodes)[46]){3} masquerade fully-random", "nat", ()),
     # host ports, which no pod of the script has
     (r"ip6 daddr ::1 return", "nat", ()),
     (r"dnat ip6? to (ip6? daddr \. )?meta l4proto \. th dport map @host(ports|ips)[46]", "nat", ()),
@@ -128,7 +128,7 @@ def _node_rules(step: Step) -> Iterator[Append]:
         name, version = made.set.name[:-1], int(made.set.name[-1])
         if name == "masquerade":
             yield Append(version, "nat", "PODNET-POSTROUTING", f"-s {made.key[0]} -j PODNET-LEAVING", step.reason)
-        elif name == "cluster":
+        elif name in {"cluster", "remote", "nodes"}:
             yield Append(version, "nat", "PODNET-LEAVING", f"-d {made.key[0]} -j RETURN", step.reason)
         else:
             raise _unknown(made.nft())

@@ -6,6 +6,7 @@ from podnet.cni import GC, Add, Attached, Check, Configuration, Delete, Status
 from podnet.engine import Engine, Job
 from podnet.engine.ports import Namespace
 from podnet.errors import PodnetError
+from podnet.mesh import Mesh
 from podnet.model import PLAIN, Attachment, Network, NodeFacts, Terms
 from podnet.netlink.attributes import IPAddress
 from podnet.plan import Object, Plan, Sysctl, key_of
@@ -30,7 +31,7 @@ class FakeNode:
         self.clock = ManualClock()
         self.facts = facts
         self.networks = networks
-        self.mesh = Plan()
+        self.mesh = Mesh()
         self.namespaces: dict[str, Namespace] = {}
         self.strangers = dict(self.kernel.node.objects)
         self.restart()
@@ -134,7 +135,7 @@ class FakeNode:
 
     def desired(self) -> dict[Key, Object]:
         """Return what should be: the node's own part, the live leases', and what was there before."""
-        node = self.engine.node_plan()
+        node = self.engine.whole_plan()
         pods = (self.engine.node_side(lease) for lease in self.store.live())
         wanted = {key_of(thing): thing for thing in Plan.of(node, *pods).objects() if not isinstance(thing, Sysctl)}
         links = {key: settled(thing) if isinstance(thing, Link) else thing for key, thing in wanted.items()}

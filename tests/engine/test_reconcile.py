@@ -51,7 +51,7 @@ def test_forwarding_is_switched_on(network: Network) -> None:
 
 @pytest.mark.parametrize("backend", ["vxlan", "auto"])
 def test_nodes_come_and_go_by_tunnel(backend: Backend) -> None:
-    """A further node is four objects, one that leaves takes its own alone, one that moves changes two; pods stay."""
+    """A further node is five objects, one that leaves takes its own alone, one that moves changes two; pods stay."""
     nodes = [
         Node(f"n{n}", (ip_address(f"10.99.{n}.11"),), (ip_network(f"10.244.{n}.0/24"),)) for n in range(1, 5)
     ]  # fmt: skip
@@ -66,10 +66,10 @@ def test_nodes_come_and_go_by_tunnel(backend: Backend) -> None:
         return steps
 
     told(*nodes[:2])
-    assert told(*nodes[:3]) == ["add Element", "add Neighbour", "add Fdb", "add Route"]
+    assert told(*nodes[:3]) == ["add Element", "add Element", "add Neighbour", "add Fdb", "add Route"]
     moved = Node("n3", (ip_address("10.99.9.11"),), nodes[2].pod_cidrs)
     assert told(*nodes[:2], moved) == ["delete Element", "add Element", "set Fdb"]
-    assert sorted(told(nodes[0], moved)) == ["delete Element", "delete Fdb", "delete Neighbour", "delete Route"]
+    assert sorted(told(nodes[0], moved)) == [*["delete Element"] * 2, "delete Fdb", "delete Neighbour", "delete Route"]
     told(nodes[0])
     assert not [thing for thing in node.state().values() if isinstance(thing, Link) and thing.kind == "vxlan"]
 
@@ -217,15 +217,15 @@ def test_routes_to_peers_follow_the_list() -> None:
             if isinstance(route, Route) and route.via
         }
 
-    node.mesh = mesh.direct(NODES, FACTS)
+    node.mesh = mesh.between(NODES, FACTS, "direct", Tunnel())
     node.reconcile()
     assert peers() == {"10.244.2.0/24": "10.99.0.12", "10.244.3.0/24": "10.99.0.13"}
     assert not node.reconcile()
     moved = Node("n2", (ip_address("10.99.0.22"),), NODES[1].pod_cidrs)
-    node.mesh = mesh.direct((NODES[0], moved), FACTS)
+    node.mesh = mesh.between((NODES[0], moved), FACTS, "direct", Tunnel())
     node.reconcile()
     assert peers() == {"10.244.2.0/24": "10.99.0.22"}
-    node.mesh = mesh.direct(NODES[:1], FACTS)
+    node.mesh = mesh.between(NODES[:1], FACTS, "direct", Tunnel())
     node.reconcile()
     assert peers() == {}
     assert node.state() == node.desired()

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podnet.mesh import direct
-from podnet.model import Node
+from podnet.mesh import between
+from podnet.model import Node, NodeFacts, Tunnel
 from podnet.plan import PROTOCOL, Plan, Route
 from podnet.testing.values import FACTS
 
@@ -17,6 +17,12 @@ def a_node(number: int, versions: tuple[int, ...] = (4, 6)) -> Node:
     addresses = {4: ip_address(f"10.99.0.{number}"), 6: ip_address(f"fd99::{number}")}
     cidrs = (ip_network(f"10.244.{number}.0/24"), ip_network(f"fd00:10:244:{number}::/64"))
     return Node(f"n{number}", tuple(addresses[version] for version in versions), cidrs)
+
+
+def direct(nodes: list[Node], facts: NodeFacts) -> Plan:
+    """Return what leads to the pods of `nodes` but for the sets that masquerade asks; the list has this node too."""
+    plan = between([a_node(1), *nodes], facts, "direct", Tunnel()).plan
+    return Plan(tuple(step for step in plan.steps if hasattr(step.object, "at")))
 
 
 def routes(plan: Plan) -> list[Route]:

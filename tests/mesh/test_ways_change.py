@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from podnet import mesh
 from podnet.engine import Engine
-from podnet.mesh import unreached
+from podnet.mesh import Mesh
 from podnet.model import Backend, Node, NodeFacts, Tunnel
 from podnet.plan import Plan, Route, inverse, script
 from podnet.testing import ManualClock, MemoryStore
@@ -37,7 +37,7 @@ class State(NamedTuple):
     tunnel: Tunnel = Tunnel()
     facts: NodeFacts = ON_LAN
 
-    def plan(self) -> Plan:
+    def mesh(self) -> Mesh:
         """Return the ways to the others."""
         return mesh.between(self.nodes, self.facts, self.backend, self.tunnel)
 
@@ -73,15 +73,15 @@ def test_a_change_leaves_what_a_fresh_node_would_have(name: str, way: str) -> No
         changed, fresh = (NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack) for _ in range(2))
         with changed.inside():
             engine = Engine(before.facts, MemoryStore(before.facts.boot_id), changed.kernel, ManualClock())
-            engine.reconcile([], before.facts, before.plan())
-            engine.reconcile([], after.facts, after.plan())
-            assert engine.reconcile([], after.facts, after.plan()) == Plan()
+            engine.reconcile([], before.facts, before.mesh())
+            engine.reconcile([], after.facts, after.mesh())
+            assert engine.reconcile([], after.facts, after.mesh()) == Plan()
             assert engine.audit_node() == []
-        fresh.sh(script(after.plan()))
+        fresh.sh(script(after.mesh().plan))
         assert changed.state() == fresh.state()
         with changed.inside():
             engine.dismantle()
-        fresh.sh(script(inverse(after.plan())))
+        fresh.sh(script(inverse(after.mesh().plan)))
         assert changed.state() == fresh.state()
         assert "podnet-vx" not in str(changed.state())
 
@@ -90,11 +90,10 @@ def test_what_is_taken_away_by_hand_is_made_again() -> None:
     """The device itself, a forwarding entry, a neighbour, a route, an address: told as missing, and there again."""
     with ExitStack() as stack:
         node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
-        plan = State().plan()
         mac = mesh.vtep_mac("n3")
         with node.inside():
             engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
-            engine.reconcile([], ON_LAN, plan)
+            engine.reconcile([], ON_LAN, State().mesh())
             whole = node.state()
             for loss, told in (
                 ("bridge fdb del @ dev podnet-vx4 dst 10.99.1.13", "missing: bridge fdb add"),
@@ -119,10 +118,10 @@ def test_a_device_of_other_options_is_told_of_as_one_fault() -> None:
         node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
         with node.inside():
             engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
-            engine.reconcile([], ON_LAN, STATES["another VNI"].plan())
-            engine.reconcile([], ON_LAN, Plan())
-            node.sh(script(STATES["another VNI"].plan()))
-            engine._mesh = State().plan()
+            engine.reconcile([], ON_LAN, STATES["another VNI"].mesh())
+            engine.reconcile([], ON_LAN, Mesh())
+            node.sh(script(STATES["another VNI"].mesh().plan))
+            engine._mesh = State().mesh()
             (fault,) = engine.audit_node()
             assert "vni=28782" in fault
             assert "vni=8" in fault
@@ -136,15 +135,15 @@ def test_a_node_elsewhere_is_not_reached_directly_and_it_is_said_what_does(versi
     alone = replace(far, pod_cidrs=tuple(cidr for cidr in far.pod_cidrs if cidr.version == version))
     near = a_node(2)
     state = State((a_node(1), near, alone), "direct")
-    (remark,) = unreached(state.nodes, ON_LAN, "direct")
+    (remark,) = state.mesh().remarks
     assert remark.startswith(f"node n3 at {far.address(version)} is on no subnet of ")
     assert "`backend: auto` in podnet.yaml reaches" in remark
-    assert not list(unreached(state.nodes, ON_LAN, "auto"))
+    assert not state._replace(backend="auto").mesh().remarks
     with ExitStack() as stack:
         node = NodeNamespace(f"mesh-{uuid4().hex[:8]}", stack)
         with node.inside():
             engine = Engine(ON_LAN, MemoryStore(ON_LAN.boot_id), node.kernel, ManualClock())
-            engine.reconcile([], ON_LAN, state.plan())
+            engine.reconcile([], ON_LAN, state.mesh())
             routes = [thing for thing in node.kernel.owned().values() if isinstance(thing, Route)]
             assert {route.dst for route in routes} == set(near.pod_cidrs)
-            engine.reconcile([], ON_LAN, state._replace(backend="auto").plan())
+            engine.reconcile([], ON_LAN, state._replace(backend="auto").mesh())

@@ -95,7 +95,7 @@ def test_the_inverse_of_an_attachment_leaves_what_was_before(network: Network) -
 
 def test_routes_to_other_nodes_are_the_same_in_text_and_bytes(stack: ExitStack, unique: str) -> None:
     """Direct routes applied and printed lead to one routing table."""
-    plan = mesh.direct(PEERS, FACTS)
+    plan = mesh.between(PEERS, FACTS, "direct", Tunnel()).plan
     told, sent = NodeNamespace(f"{unique}-a", stack), NodeNamespace(f"{unique}-b", stack)
     with sent.inside():
         sent.kernel.apply(plan)
@@ -113,7 +113,7 @@ def test_tunnels_to_other_nodes_are_the_same_in_text_and_bytes(
     own = a_network(versions=(4, 6)).subnets
     cidrs = [(ip_network(f"10.244.{n}.0/24"), ip_network(f"fd00:10:244:{n}::/64")) for n in (2, 3)]
     others = [Node(f"n{n}", (addresses[0] + n, addresses[-1] + n), cidrs[n - 2]) for n in (2, 3)]
-    plan = mesh.between((Node("n1", addresses, own), *others), facts, "vxlan", Tunnel())
+    plan = mesh.between((Node("n1", addresses, own), *others), facts, "vxlan", Tunnel()).plan
     told, sent = NodeNamespace(f"{unique}-a", stack), NodeNamespace(f"{unique}-b", stack)
     with sent.inside():
         sent.kernel.apply(plan)

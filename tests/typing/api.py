@@ -92,10 +92,12 @@ def a_pod_has_terms() -> Terms:
 def plans_are_made_compared_and_told(network: Network, lease: Lease, facts: NodeFacts, nodes: Sequence[Node]) -> str:
     """Return a plan as text; every function of plan takes and gives values."""
     whole = plan.Plan.of(
-        datapath.node_plan([network], facts), mesh.direct(nodes, facts), datapath.attach(network, facts, lease)
+        datapath.node_plan([network], facts),
+        mesh.between(nodes, facts, "direct", Tunnel(vni=1)).plan,
+        datapath.attach(network, facts, lease),
     )
     assert_type(whole, plan.Plan)
-    assert_type(mesh.between(nodes, facts, "auto", Tunnel(vni=1)), plan.Plan)
+    assert_type(mesh.between(nodes, facts, "auto", Tunnel(vni=1)), mesh.Mesh)
     assert_type(whole.steps, tuple[plan.Step, ...])
     assert_type(whole.objects(), Iterator[plan.Object])
     assert_type(plan.inverse(whole), plan.Plan)
