@@ -7,11 +7,12 @@ line and key.  What does not: what follows from them (routes, rules, addresses: 
 
 from podnet.cluster.network import default_network, standalone_network
 from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
-from podnet.cluster.settings import Settings, parse_settings, read_settings
+from podnet.cluster.settings import GC, Settings, parse_settings, read_settings
 from podnet.cluster.source import NodesSource
 from podnet.cluster.watch import NodesWatch
 
 __all__ = [
+    "GC",
     "NodesSource",
     "NodesWatch",
     "Settings",

@@ -57,6 +57,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     quarantine: float = 60.0
     history: History = History()
     gc: GC = GC()
+    repair: bool = True
     nodes: str = "nodes.yaml"
 
 
@@ -65,8 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `node` is this node's name; `mtu` 0 means the uplink's less what the backend takes; `uplink` "" means the default
     route's interface; `cluster_cidrs` hold every pod of every node; `non_masquerade_cidrs` are further destinations
-    that see a pod's own address; `quarantine` is in seconds; `nodes` is the absolute path of the nodes' list,
-    "" where Kubernetes tells the nodes.
+    that see a pod's own address; `quarantine` is in seconds; without `repair` what others change is told and left;
+    `nodes` is the absolute path of the nodes' list, "" where Kubernetes tells the nodes.
     """
 
     node: str
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quarantine: float = 60.0
     history: History = History()
     gc: GC = GC()
+    repair: bool = True
     nodes: str = "/etc/podnet/nodes.yaml"
 
 
@@ -125,6 +127,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         quarantine=file.quarantine,
         history=file.history,
         gc=file.gc,
+        repair=file.repair,
         nodes=join(abspath(dirname(path)), file.nodes),  # noqa: PTH100, PTH118, PTH120 - pathlib's import takes longer
     )
 

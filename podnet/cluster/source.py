@@ -32,6 +32,10 @@ class NodesSource(Protocol):
         """Tell the cluster, where it wants to know, that pods of this node are served."""
         ...
 
+    def tell(self, event: str) -> None:
+        """Tell the cluster, where it wants to know, what happened on this node."""
+        ...
+
     def close(self) -> None:
         """End."""
         ...

@@ -64,6 +64,9 @@ class NodesWatch:
     def serving(self) -> None:
         """Do nothing: a file does not want to know."""
 
+    def tell(self, event: str) -> None:
+        """Do nothing: nor that."""
+
     def close(self) -> None:
         """Stop watching."""
         self._inotify.close()

@@ -115,6 +115,7 @@ class NodeContext:
             self.store.close_database()
             raise
         self.engine = Engine(self._facts(), self.store, self.kernel, SystemClock())
+        self.engine.repairs = self.settings.repair
         self.service = Service(self.engine, lambda: self.network)
 
     @property
@@ -145,6 +146,14 @@ class NodeContext:
         done = self.engine.follow(self._mesh)
         self._wayfinder = ways
         return done
+
+    def facts_changed(self) -> bool:
+        """Tell whether the machine is other than when the node's part was built; raise `PodnetError`.
+
+        Which links listen to routers is not asked: that changes with forwarding, which is podnet's to set.
+        """
+        before = self.engine.facts
+        return msgspec.structs.replace(self._facts(), ra_links=before.ra_links) != before
 
     def answer(self, call: Call) -> Answer:
         """Answer one call, waiting for another plugin where it needs one; never raise."""

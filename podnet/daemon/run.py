@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from podnet.cluster import read_settings
 from podnet.daemon.aliases import Aliases
+from podnet.daemon.drifts import Drifts
 from podnet.daemon.following import Following
 from podnet.daemon.lookout import Lookout
 from podnet.daemon.loop import Loop
+from podnet.daemon.mending import Mending
 from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
 from podnet.daemon.paths import Paths
@@ -47,12 +49,15 @@ class Daemon:
         self._node.settings, self._source, server = open_source(settings, paths, kubeconfig, node_name)
         self._following = Following(self._node, self._source, server, self._install)
         self._node.drain_spool()
-        engine, store, gc_settings = self._node.engine, self._node.store, self._node.settings.gc
+        engine, store = self._node.engine, self._node.store
         self._presence = Presence(paths, self._node.network.name)
         self._reaping = Reaping(engine)
         self._requests = Requests(paths.socket, self._node, self._reaping, self._loop)
-        self._lookout = Lookout(engine, store, gc_settings.interval, gc_settings.grace, self._looked)
-        self._parts = (self._requests, self._lookout, Aliases(engine, store, paths.aliases), Tending(store))
+        drifts = Drifts()
+        self._mending = Mending(self._node, drifts, self._loop, self._source.tell, self._following.facts_changed)
+        self._lookout = Lookout(engine, store, self._node.settings.gc, drifts, self._looked)
+        names, tending = Aliases(engine, store, paths.aliases), Tending(store)
+        self._parts = (self._requests, self._mending, self._following, self._lookout, names, tending)
         self._loop.watch(self._source, self._following.readable)
 
     def install(self) -> None:
@@ -80,6 +85,8 @@ class Daemon:
         """Stop listening, and give the database to whoever comes next: that one reaps what is left."""
         self._requests.close()
         self._loop.close()
+        self._mending.close()
+        self._following.close()
         self._source.close()
         self._node.close()
 

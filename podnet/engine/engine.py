@@ -14,8 +14,8 @@ from podnet.cni import GC, Add, Attached, Check, Delete, Status
 from podnet.engine.attached import attached_of, loopback_of
 from podnet.engine.difference import first_difference
 from podnet.engine.ground import bears_alias
+from podnet.engine.mending import Mending
 from podnet.engine.ports import Namespace
-from podnet.engine.upkeep import Upkeep
 from podnet.errors import (
     AddressUnavailable,
     ConnectivityLimited,
@@ -42,11 +42,11 @@ class Job(NamedTuple):
     namespace: Namespace
 
 
-class Engine(Upkeep):
+class Engine(Mending):
     """Attaches pods to networks on one node.
 
     The verbs are here; what they stand on is in :mod:`podnet.engine.ground`, what is done between requests in
-    :mod:`podnet.engine.upkeep`.
+    :mod:`podnet.engine.upkeep` and :mod:`podnet.engine.mending`.
     """
 
     # The verbs

@@ -122,12 +122,12 @@ class Ground:
         plan = self.node_plan()
         observed = self._kernel.observe(plan)
         refuse_strangers(observed, plan)
-        lacking = diff(observed, plan, _intervals(observed, plan))
+        lacking = diff(observed, plan, intervals(observed, plan))
         if any(isinstance(step.object, Table | Set) for step in lacking.steps):
             ways = (step for step in self._mesh.plan.steps if isinstance(step.object, Element))
             plan = merged(plan, Plan.of(ways, *map(self._elements, self._store.live())))
             observed = self._kernel.observe(plan)
-            lacking = diff(observed, plan, _intervals(observed, plan))
+            lacking = diff(observed, plan, intervals(observed, plan))
         self._kernel.apply(lacking)
         return lacking
 
@@ -148,7 +148,7 @@ class Ground:
         self.named += any(lease.terms.aliases for lease in leases)
 
 
-def _intervals(observed: State, plan: Plan) -> list[Element]:
+def intervals(observed: State, plan: Plan) -> list[Element]:
     """Return what is observed in those sets of intervals of which `plan` has elements."""
     sets = {step.object.set.name for step in plan.steps if isinstance(step.object, Element)}
     elements = (thing for thing in observed.values() if isinstance(thing, Element))

@@ -4,19 +4,15 @@ A runtime tells of a pod's end with DEL, if it lives to do so; few call GC, and 
 
 - a pod's network namespace ends, and its link with it: the lease whose link is gone is collected after a grace, in
   which the runtime's own DEL may still come;
-- a link that is gone while the namespace is there was deleted by hand: that is reported, for it cannot be mended from
-  outside;
-- what else of an attachment or of the node's own part is not as it was made is reported, and on the node mended.  What
-  is inside a pod is the pod's business: it is reported only.
+- what else is not as it was made is mended: :mod:`podnet.engine.mending`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from podnet import datapath
-from podnet.engine.difference import faults
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
-from podnet.errors import KernelError, NodeNotReady, PodnetError
+from podnet.engine.ports import Clock, Kernel, Store
+from podnet.errors import KernelError, NodeNotReady
 from podnet.mesh import Mesh
 from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element, Table
@@ -24,7 +20,7 @@ from podnet.plan import Link, Plan, Route, diff, state_of
 
 
 class Swept(NamedTuple):
-    """What one sweep found: leases that were collected, and live pods whose link was deleted by hand."""
+    """What one sweep found: leases that were collected, and those of live pods whose link is gone."""
 
     collected: tuple[Lease, ...]
     unlinked: tuple[Lease, ...]
@@ -33,8 +29,11 @@ class Swept(NamedTuple):
 class Upkeep(Ground):
     """A node that is looked after."""
 
-    _gone: dict[tuple[Attachment, float], float]
-    """Since when the holder of a lease (attachment and creation) has been gone."""
+    def __init__(self, facts: NodeFacts, store: Store, kernel: Kernel, clock: Clock) -> None:
+        """Take the node's `facts` and the edges; nothing is touched before somebody asks."""
+        super().__init__(facts, store, kernel, clock)
+        self._gone: dict[tuple[Attachment, float], float] = {}
+        """Since when the holder of a lease (attachment and creation) has been gone."""
 
     def reconcile(self, networks: Iterable[Network], facts: NodeFacts, mesh: Mesh) -> Plan:
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
@@ -92,7 +91,7 @@ class Upkeep(Ground):
         return self.reconcile(self._configured, self.facts, self._mesh)
 
     def sweep(self, grace: float) -> Swept:
-        """Collect the leases of pods that have been gone for `grace` seconds; tell of live ones without a link."""
+        """Collect the leases of pods that have been gone for `grace` seconds; tell of live pods without their link."""
         now = self._clock.now()
         links = self._kernel.own_links()
         suspects = [lease for lease in self._store.live() if lease.link not in links]
@@ -108,49 +107,10 @@ class Upkeep(Ground):
                         unlinked.append(lease)
                 elif certain or linked:
                     gone.append(lease)
-        before = getattr(self, "_gone", {})
-        self._gone = {_life(lease): before.get(_life(lease), now) for lease in gone}
+        self._gone = {_life(lease): self._gone.get(_life(lease), now) for lease in gone}
         dead = [lease for lease in gone if now - self._gone[_life(lease)] >= grace]
         self._cut(dead)
         return Swept(tuple(dead), tuple(unlinked))
-
-    def audit(self, leases: Sequence[Lease]) -> list[tuple[Lease, list[str]]]:
-        """Return the live ones of `leases` that are not as ADD made them, each with its faults, expected and found.
-
-        What is wrong on the node is put right.
-        """
-        found = []
-        for lease in leases:
-            if self._store.find(lease.attachment) != lease:
-                continue
-            plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
-            with self._kernel.namespace_of(lease) as (namespace, _):
-                if namespace is None or not plan:
-                    continue
-                observed = self._kernel.observe(plan, namespace)
-            difference = diff(observed, plan)
-            # Asked anew: a link that just goes, with its namespace or by hand, has lost some of the rest before.
-            if not difference or not bears_alias(self._kernel.observe(self.node_side(lease)), lease):
-                continue
-            told = faults(observed, difference, lease.netns_path)
-            on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
-            try:
-                self._kernel.apply(Plan(on_node))
-            except PodnetError as error:
-                told.append(f"which cannot be put right: {error.msg}")
-            found.append((lease, told))
-        return found
-
-    def audit_node(self) -> list[str]:
-        """Return what was not as it should be of the node's own part, expected and found, and put it right."""
-        plan = self.whole_plan()
-        observed = self._kernel.observe(plan)
-        difference = diff(observed, plan)
-        if not difference:
-            return []
-        self._build()
-        self._kernel.apply(diff(self._kernel.observe(plan), plan))  # the ways, which stand on that
-        return faults(observed, difference, "")
 
     def dismantle(self) -> Plan:
         """Take all that is podnet's away from the node, pods that are attached included; return what had to go.

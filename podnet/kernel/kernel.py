@@ -13,6 +13,7 @@ from podnet.errors import KernelError, PodnetError
 from podnet.kernel.carry import HINTS, Carrier, Course
 from podnet.kernel.connections import forget, forget_ports
 from podnet.kernel.indexes import Indexes
+from podnet.kernel.monitor import Monitor
 from podnet.kernel.namespace import OWN, entered, reopened
 from podnet.kernel.observe import Observer
 from podnet.kernel.reap import ALIAS, Reaped, reap
@@ -47,6 +48,10 @@ class Kernel:
         self._route.close()
         self._netfilter.close()
         os.close(self._home)
+
+    def monitor(self) -> Monitor:
+        """Begin to listen for what others change; raise `IOFailure`.  The caller closes it."""
+        return Monitor(self._route)
 
     # The engine's port
 

@@ -2,7 +2,9 @@
 
 import errno
 import socket
+from array import array
 from collections.abc import Iterator, Sequence
+from struct import Struct
 
 from podnet.errors import IOFailure
 from podnet.netlink.message import NETLINK_NETFILTER, NLM_F_DUMP, Envelope, Request
@@ -20,6 +22,8 @@ DATAGRAM = 1 << 18
 DUMP_ATTEMPTS = 8
 SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
+SO_ATTACH_FILTER = 26
+_SOCK_FPROG = Struct("@HP")
 
 _buffer = bytearray(DATAGRAM)
 _view = memoryview(_buffer)
@@ -28,8 +32,8 @@ _view = memoryview(_buffer)
 class NetlinkSocket:
     """One socket of netlink `protocol` in the namespace in which it is opened."""
 
-    def __init__(self, protocol: int, *, groups: Sequence[int] = (), brief: bool = False) -> None:
-        """Open; `groups` are multicast groups to hear.
+    def __init__(self, protocol: int, *, groups: Sequence[int] = (), program: bytes = b"", brief: bool = False) -> None:
+        """Open; `groups` are multicast groups to hear, of which the filter `program` (socket(7)) drops what it drops.
 
         A `brief` socket is for a few messages and hears no group: it is set up with fewer calls.
         """
@@ -40,6 +44,8 @@ class NetlinkSocket:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
             if brief:
                 return  # the kernel binds it when it first sends
+            if program:
+                self._attach(program)
             self._socket.bind((0, 0))
             for group in groups:
                 self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
@@ -54,6 +60,18 @@ class NetlinkSocket:
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""
         return self._socket.fileno()
+
+    @property
+    def port(self) -> int:
+        """The port by which the kernel tells who asked for a change (nlmsg_pid)."""
+        port: int = self._socket.getsockname()[0]
+        return port
+
+    def _attach(self, program: bytes) -> None:
+        """Attach a classic BPF program, struct sock_fprog: a count and a pointer."""
+        instructions = array("B", program)
+        address, length = instructions.buffer_info()
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _SOCK_FPROG.pack(length // 8, address))
 
     def close(self) -> None:
         """Close; a second time does nothing."""

@@ -6,9 +6,10 @@ pure, and all walk the same steps: a golden test ties each step's text to its by
 """
 
 from podnet.plan import decode
-from podnet.plan.diff import State, diff, key_of, satisfies, state_of
+from podnet.plan.diff import State, diff, key_of, place_of, satisfies, state_of
 from podnet.plan.encode import Batch, encode
 from podnet.plan.explain import Line, explain, headline, script
+from podnet.plan.heard import Heard
 from podnet.plan.objects import (
     GROUP_DOOMED,
     GROUP_MESH,
@@ -24,7 +25,7 @@ from podnet.plan.objects import (
     Tbf,
     Vxlan,
 )
-from podnet.plan.plan import Object, Plan, Step, inverse, merged
+from podnet.plan.plan import NftObject, Object, Plan, Step, inverse, merged
 from podnet.plan.tables import NODES, REMOTE, TABLE
 
 __all__ = [
@@ -38,9 +39,11 @@ __all__ = [
     "Address",
     "Batch",
     "Fdb",
+    "Heard",
     "Line",
     "Link",
     "Neighbour",
+    "NftObject",
     "Object",
     "Plan",
     "Redirect",
@@ -58,6 +61,7 @@ __all__ = [
     "inverse",
     "key_of",
     "merged",
+    "place_of",
     "satisfies",
     "script",
     "state_of",

@@ -47,11 +47,11 @@ def diff(observed: State, desired: Plan, ours: Iterable[Object] = ()) -> Plan:
     chains_to_empty = {key_of(rule.chain) for rule in observed.values() if isinstance(rule, Rule)} - ruled
     ours = tuple(ours)
     observed, remade = _without_others(observed, wanted, ours)
-    gone = {_place_of(step.object) for step in remade}
+    gone = {place_of(step.object) for step in remade}
     steps: list[Step] = [
         Step(thing, "not part of the desired state any more", "delete")
         for thing in reversed(ours)
-        if key_of(thing) not in wanted and not isinstance(thing, Rule) and _place_of(thing) not in gone
+        if key_of(thing) not in wanted and not isinstance(thing, Rule) and place_of(thing) not in gone
     ]
     steps += remade
     flushed: set[Key] = set()
@@ -108,16 +108,16 @@ def _without_others(observed: State, wanted: State, ours: Iterable[Object]) -> t
     Those are links that were born with other options, and tunnels with another address of `ours` than they should have:
     with its last address of a family, the kernel ends all of that family on a link, permanent neighbours too.
     """
-    strays = {_place_of(thing) for thing in ours if isinstance(thing, Address) and thing.key not in wanted}
+    strays = {place_of(thing) for thing in ours if isinstance(thing, Address) and thing.key not in wanted}
     others = [
         found
         for key, thing in wanted.items()
         if isinstance(thing, Link) and thing.vxlan and isinstance(found := observed.get(key), Link)
-        if _is_other(found, thing) or _place_of(found) in strays
+        if _is_other(found, thing) or place_of(found) in strays
     ]
-    gone = {_place_of(link) for link in others}
+    gone = {place_of(link) for link in others}
     reason = "it has an address or was born with options that it should not have: it is made anew"
-    left = {key: thing for key, thing in observed.items() if _place_of(thing) not in gone} if gone else observed
+    left = {key: thing for key, thing in observed.items() if place_of(thing) not in gone} if gone else observed
     return left, [Step(link, reason, "delete") for link in others]
 
 
@@ -126,7 +126,7 @@ def _is_other(found: Link, wanted: Link) -> bool:
     return wanted.vxlan is not None and found.vxlan != wanted.vxlan
 
 
-def _place_of(thing: Object) -> tuple[Place, str]:
+def place_of(thing: Object) -> tuple[Place, str]:
     """Return the link that `thing` is or is on, and where that is; an empty name where it is on none."""
     at: Place = getattr(thing, "at", "node")
     if isinstance(thing, Link):

@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from podnet.cluster import GC
 from podnet.cni import Frame, parse
 from podnet.daemon.aliases import publish
+from podnet.daemon.drifts import Drifts
 from podnet.daemon.lookout import AUDITED, NODE_EVERY, Lookout
+from podnet.engine import Drift
 from podnet.errors import RequestError
 from podnet.model import Attachment, KubernetesPod, Lease, Terms
 from podnet.nft import Rule
@@ -36,7 +39,7 @@ def node() -> FakeNode:
 @pytest.fixture
 def lookout(node: FakeNode) -> Lookout:
     """Return a lookout over the node."""
-    return Lookout(node.engine, cast("Store", node.store), 10.0, GRACE)
+    return Lookout(node.engine, cast("Store", node.store), GC(10.0, GRACE), Drifts())
 
 
 @pytest.fixture
@@ -80,24 +83,20 @@ def test_a_pod_that_has_gone_is_collected_and_told_once(node: FakeNode, lookout:
     assert logged() == []
 
 
-def test_a_link_that_was_deleted_is_told_once_until_it_is_over(
-    node: FakeNode, lookout: Lookout, logged: Logged
-) -> None:
-    """And again when the next pod's is."""
+def test_a_pod_whose_link_was_deleted_is_attached_anew(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
+    """Told when it is found, and when it is over; the pod has all that it had."""
+    node.add("red")
+    (lease,) = node.store.live()
+    before, inside = node.state(), node.pod_state("red")
     for _ in range(2):
-        node.add("red")
-        (lease,) = node.store.live()
         node.kernel.node.remove_link(lease.link)
         lookout.look()
         (line,) = logged()
-        assert line.startswith(f"drift: container red (eth0): link {lease.link} was deleted")
-        lookout.look()
-        assert logged() == []
-        node.delete("red")
-        node.engine.reap()
+        assert line.startswith(f"drift: container red (eth0): link {lease.link} is gone")
+        assert (node.state(), node.pod_state("red")) == (before, inside)
         lookout.look()
         (line,) = logged()
-        assert line.startswith(f"over: container red (eth0): link {lease.link} was deleted")
+        assert line.startswith(f"over: container red (eth0): link {lease.link} is gone")
 
 
 def test_what_is_mended_is_told_each_time_it_was_broken(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
@@ -140,7 +139,7 @@ def test_attachments_are_audited_in_turn(node: FakeNode, lookout: Lookout) -> No
     seen: list[list[str]] = []
     audit = node.engine.audit
 
-    def spy(leases: list[Lease]) -> list[tuple[Lease, list[str]]]:
+    def spy(leases: list[Lease]) -> list[Drift]:
         seen.append([lease.link for lease in leases])
         return audit(leases)
 
@@ -182,22 +181,22 @@ def test_a_look_that_fails_is_told_once_and_made_again(node: FakeNode, lookout: 
 def test_looks_come_in_their_interval_or_never(node: FakeNode) -> None:
     """An interval of 0 is none."""
     store = cast("Store", node.store)
-    assert Lookout(node.engine, store, 0.0, GRACE).wait(1.0) is None
-    wait = Lookout(node.engine, store, 1000.0, GRACE).wait(1.0)
+    assert Lookout(node.engine, store, GC(0.0, GRACE), Drifts()).wait(1.0) is None
+    wait = Lookout(node.engine, store, GC(1000.0, GRACE), Drifts()).wait(1.0)
     assert wait is not None
     assert 0 < wait <= 1000
-    tiny = Lookout(node.engine, store, 1e-9, GRACE)
+    tiny = Lookout(node.engine, store, GC(1e-9, GRACE), Drifts())
     assert tiny.wait(1.0) == 0.0
 
 
 def test_a_look_waits_for_a_quiet_moment_but_not_without_end(node: FakeNode) -> None:
     """While requests come it would make them wait: it is put off, for some intervals at most."""
     store = cast("Store", node.store)
-    lookout = Lookout(node.engine, store, 0.2, GRACE)
+    lookout = Lookout(node.engine, store, GC(0.2, GRACE), Drifts())
     busy = lookout.wait(0.0)
     assert busy is not None
     assert 0.2 < busy <= 0.25
-    overdue = Lookout(node.engine, store, 1e-9, GRACE)
+    overdue = Lookout(node.engine, store, GC(1e-9, GRACE), Drifts())
     assert overdue.wait(0.0) == 0.0
 
 

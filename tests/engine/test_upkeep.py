@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from podnet.cni import Configuration, Status
+from podnet.engine.mending import INSIDE
 from podnet.errors import ConnectivityLimited, KernelError, NotAsAdded, NotAvailable, StateError
 from podnet.model import Delegation, Network, PortMapping, Terms
 from podnet.nft import DROP, Element, Rule
@@ -230,8 +231,8 @@ def test_what_is_wrong_on_the_node_is_put_right_and_told(node: FakeNode) -> None
     for element in mapped:
         node.kernel.node.put(replace(element, data=(element.data[0], 9999)))
     node.kernel.node.remove(route)
-    ((told, faults),) = node.engine.audit([lease])
-    assert told == lease
+    ((told, faults, left),) = node.engine.audit([lease])
+    assert (told, left) == (lease, "")
     assert len(faults) == len(mapped) + 1
     assert any("9999" in fault for fault in faults)
     assert any(fault.startswith("missing: ip") for fault in faults)
@@ -249,21 +250,20 @@ def test_what_is_wrong_in_a_pod_is_told_and_left(dual: FakeNode) -> None:
     )
     space.remove(address)
     for _ in range(2):
-        ((told, faults),) = dual.engine.audit([lease])
-        assert told == lease
+        ((told, faults, left),) = dual.engine.audit([lease])
+        assert (told, left) == (lease, INSIDE)
         assert any("10.244.1.2/32" in fault for fault in faults)
         assert address not in dual.pod_state("red").values()
 
 
 def test_an_audit_passes_over_what_is_no_live_pod_s(dual: FakeNode) -> None:
-    """Leases that were cut since, pods whose namespace or link is gone, addresses alone."""
-    for name in ("cut", "gone", "unlinked"):
+    """Leases that were cut since, pods whose namespace is gone, addresses alone."""
+    for name in ("cut", "gone"):
         dual.add(name)
     dual.add("alone", a_network("none"))
     leases = {lease.attachment.container: lease for lease in dual.store.live()}
     dual.delete("cut")
     dual.new_namespace("gone")
-    dual.kernel.node.remove_link(leases["unlinked"].link)
     before = dual.state()
     assert dual.engine.audit(list(leases.values())) == []
     assert dual.state() == before
@@ -277,7 +277,8 @@ def test_the_node_s_own_part_is_put_right_and_told(node: FakeNode) -> None:
     element = next(t for t in before.values() if isinstance(t, Element) and t.set.name.startswith("cluster"))
     node.kernel.node.put(Rule.new(chain, DROP, comment="theirs"))
     node.kernel.node.remove(element)
-    faults = node.engine.audit_node()
+    ((told, faults, left),) = node.engine.audit_node()
+    assert (told, left) == (None, "")
     assert f"the rules of chain {chain} are not podnet's, or not in their order" in faults
     assert any("cluster" in fault for fault in faults)
     assert node.state() == before

@@ -99,8 +99,9 @@ def test_what_is_installed_is_what_a_runtime_needs(node: Node) -> None:
         ("ip link set $(ip -o link show group 28782 | grep -o 'veth-[a-z2-7]*') alias strange", "alias expected"),
     ],
 )
-def test_check_names_the_first_fact_that_differs(node: Node, harm: str, told: str) -> None:
+def test_check_names_the_first_fact_that_differs(serving: Callable[..., Node], harm: str, told: str) -> None:
     """Whatever was taken from a pod since ADD is named by CHECK, with what was expected."""
+    node = serving(more="repair: false")
     result = node.cni("ADD", node.pod("red")).json
     check = {**DEFAULT_CONFIGURATION, "prevResult": result}
     assert node.cni("CHECK", "red", configuration=check).status == 0

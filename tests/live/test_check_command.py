@@ -38,7 +38,7 @@ def test_what_is_as_it_was_made_is_said_so(serving: Callable[..., Node], datapat
 
 def test_what_was_changed_is_told_as_expected_and_found(serving: Callable[..., Node]) -> None:
     """On the node, on the node for one pod, and inside a pod; nothing is changed by asking; status 1."""
-    node = serving("ptp", (4,), more="gc: {interval: 0}")
+    node = serving("ptp", (4,), more="repair: false")
     address = node.attach("red")
     node.attach("blue")
     node.sh(f"sysctl -qw net.ipv4.ip_forward=0; ip route del {address}; ip -n red link set eth0 mtu 1300")

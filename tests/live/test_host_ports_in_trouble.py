@@ -53,7 +53,7 @@ class Sender:
 @DATAPATH
 def test_nobody_outside_reaches_127_0_0_1(serving: Callable[..., Node], datapath: str) -> None:
     """A packet to 127.0.0.1 that comes over a link is dropped, by the rule and not by luck: neither server nor pod."""
-    node = serving(datapath)
+    node = serving(datapath, more="repair: false")
     node.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
     node.cni("ADD", node.pod("red"), configuration=mapped(port(8080, 80, "udp")))
     node.run("sh", "-euc", WITHOUT_LOOPBACK.format(way="via 10.99.0.11 dev up1"), pod="outside")
@@ -151,7 +151,7 @@ HARM = {
 @pytest.mark.parametrize("harm", HARM)
 def test_check_tells_of_a_lost_host_port(serving: Callable[..., Node], harm: str) -> None:
     """CHECK names the element that is gone or leads elsewhere."""
-    node = serving(more="gc: {interval: 0}")
+    node = serving(more="repair: false")
     configuration = mapped(port(8080, 80))
     result = node.cni("ADD", node.pod("red"), configuration=configuration).json
     check = {**configuration, "prevResult": result}

@@ -203,4 +203,5 @@ def test_in_a_pod_nothing_has_to_be_named(bare: Node, stack: ExitStack, tmp_path
     api.end_watches()
     put(api, 3)
     eventually(lambda: "10.244.3.0/24" in mesh_routes(bare), "a route to n3")
-    assert {asked.headers["Authorization"] for asked in api.asked} == {"Bearer one", "Bearer two"}
+    used = {"Bearer one", "Bearer two"}
+    eventually(lambda: {asked.headers["Authorization"] for asked in api.asked} == used, "the new token is used")

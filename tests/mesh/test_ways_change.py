@@ -106,8 +106,9 @@ def test_what_is_taken_away_by_hand_is_made_again() -> None:
                 ("ip link del podnet-vx4", "missing: ip link add podnet-vx4"),
             ):
                 node.sh(loss.replace("@", mac))
-                told_of = engine.audit_node()
-                assert any(told in line for line in told_of), told_of
+                (drift,) = engine.audit_node()
+                assert any(told in line for line in drift.faults), drift
+                assert not drift.left
                 assert engine.audit_node() == []
                 assert node.state() == whole
 
@@ -122,7 +123,7 @@ def test_a_device_of_other_options_is_told_of_as_one_fault() -> None:
             engine.reconcile([], ON_LAN, Mesh())
             node.sh(script(STATES["another VNI"].mesh().plan))
             engine._mesh = State().mesh()
-            (fault,) = engine.audit_node()
+            ((_, (fault,), _),) = engine.audit_node()
             assert "vni=28782" in fault
             assert "vni=8" in fault
             assert engine.audit_node() == []

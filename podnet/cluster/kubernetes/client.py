@@ -96,6 +96,10 @@ class Client:
         """Return the answer to a PATCH of the media type application/`kind`+json; raise `PodnetError`."""
         return self._ask("PATCH", path, {}, body, {"Content-Type": f"application/{kind}+json"})
 
+    def post(self, path: str, body: bytes) -> bytes:
+        """Return the answer to a POST of JSON; raise `PodnetError`."""
+        return self._ask("POST", path, {}, body, {"Content-Type": "application/json"})
+
     def stream(self, path: str, query: Query, silence: float = SILENT_SECONDS) -> Iterator[bytes]:
         """Yield what a GET is answered with, as it comes, on a connection of its own; raise `PodnetError`.
 

@@ -17,6 +17,7 @@ from podnet.cluster.kubernetes.access import Access
 from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.client import Client, RefusedError
 from podnet.cluster.kubernetes.decoding import Decoder, Failed, Lines
+from podnet.cluster.kubernetes.events import Events
 from podnet.cluster.kubernetes.listing import Candidate, Listing, candidate, listed
 from podnet.cluster.kubernetes.objects import WireNode, keep_node
 from podnet.cluster.kubernetes.reflector import GONE, List, Reflector, Watch
@@ -57,6 +58,7 @@ class KubernetesNodes:
         self.remote = True
         self._client = Client(access)
         self._announcer = Client(access)
+        self._events = Events(access, name)
         self._backoff = Backoff(random.random)
         self._decoder = Decoder(WireNode, lambda wire: candidate(keep_node(wire), cluster_cidrs))
         self._reflector: Reflector[Candidate] = Reflector()
@@ -106,9 +108,14 @@ class KubernetesNodes:
             self._serving = True
         self._announce()
 
+    def tell(self, event: str) -> None:
+        """Have the API server told what happened on this node."""
+        self._events.tell(event)
+
     def close(self) -> None:
         """End."""
         self._ending.set()
+        self._events.close()
         self._client.close()
         self._announcer.close()
         self._thread.join(ENDING)

@@ -1,0 +1,123 @@
+"""What others undo is put back when the kernel tells of it: within some hundredths of a second, and told with the time.
+
+Pods come first: while requests are served, what was heard waits a little.  And two who undo each other's work are not
+to do it a thousand times a second: each time in a row the wait is twice as long.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from podnet.daemon import drifts
+from podnet.daemon.describe import describe
+from podnet.daemon.drifts import Drifts
+from podnet.daemon.loop import Loop
+from podnet.daemon.node import NodeContext
+from podnet.engine import Drift
+from podnet.errors import PodnetError
+from podnet.plan import Heard
+
+QUIET = 0.02
+"""Seconds after what was heard in which the rest of it may come, and without a request."""
+LATEST = 0.3
+"""Seconds after which it is seen to even if requests keep coming."""
+LONGEST = 5.0
+"""Seconds that are waited at most where somebody undoes again and again what is put back."""
+ENDS = 10.0
+"""Seconds without a drift after which the next is the first again."""
+SHARE = 10
+"""One part in so many of the time, at most, is spent looking at what turns out to be right."""
+
+log = logging.getLogger("podnet")
+
+
+class Mending:
+    """Mends `node`; `told` is called with each event, `facts` where links or addresses of the machine's changed."""
+
+    def __init__(
+        self, node: NodeContext, drifts: Drifts, loop: Loop, told: Callable[[str], None], facts: Callable[[], None]
+    ) -> None:
+        """Begin to listen; raise `IOFailure`."""
+        self._node = node
+        self._drifts = drifts
+        self._told = told
+        self._facts = facts
+        self._monitor = node.kernel.monitor()
+        self._since: float | None = None
+        self._earliest = 0.0
+        self._wait = QUIET
+        self._drifted = 0.0
+        loop.watch(self._monitor.route, self._listen)
+        loop.watch(self._monitor.netfilter, self._listen)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._monitor.close()
+
+    def wait(self, idle: float) -> float | None:
+        """Return how many seconds there are until what was heard is seen to, None where nothing was."""
+        if self._since is None:
+            return None
+        now = time.monotonic()
+        quiet = max(self._since + QUIET - now, QUIET - idle)
+        return max(0.0, self._earliest - now, min(quiet, self._since + LATEST - now))
+
+    def step(self, idle: float) -> None:
+        """See to what was heard, where it is time to."""
+        if self._since is None or self.wait(idle):
+            return
+        since, self._since = self._since, None
+        self._monitor.listen()
+        heard = self._monitor.heard()
+        began = time.monotonic()
+        try:
+            found = self._node.engine.mend(heard)
+            if heard.lost or any(_is_machines(name) for name in _places(heard)):
+                self._facts()
+        except PodnetError as error:
+            self._drifts.tell("mending", describe(error), "what was heard cannot be seen to")
+            found = []
+        else:
+            self._drifts.tell("mending", "", "")
+        ended = time.monotonic()
+        for drift in found:
+            self._tell(drift, heard, since, ended)
+        self._earliest = ended + max(SHARE * (ended - began), self._pace(ended) if found else 0.0)
+
+    def _listen(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+        self._monitor.listen()
+
+    def _pace(self, now: float) -> float:
+        """Return how long to wait after a drift: ever longer while one follows the other."""
+        in_a_row = now - self._drifted < ENDS
+        self._drifted = now
+        self._wait = min(2 * self._wait, LONGEST) if in_a_row else QUIET
+        return self._wait
+
+    def _tell(self, drift: Drift, heard: Heard, since: float, ended: float) -> None:
+        """Log a drift that was put right; one that stays is told as the lookout does, once."""
+        if drift.left:
+            self._drifts.tell(drifts.key_of(drift), drifts.text(drift), drifts.who(drift))
+            return
+        when = datetime.fromtimestamp(time.time() - (time.monotonic() - since), UTC).isoformat(timespec="milliseconds")
+        of_ruleset = any("nft" in fault or "chain" in fault for fault in drift.faults)
+        by = f", by {' and '.join(heard.writers)}" if heard.writers and of_ruleset else ""
+        event = (
+            f"{drifts.who(drift)}: {drifts.text(drift)} (since {when.replace('+00:00', 'Z')}{by}; "
+            f"put right {1000 * (ended - since):.0f} ms later)"
+        )
+        log.warning("drift: %s", event)
+        self._told(event)
+
+
+def _places(heard: Heard) -> frozenset[str]:
+    """Return the names of the links that something was heard of."""
+    return heard.links | {getattr(thing, "dev", "") for thing in heard.objects}
+
+
+def _is_machines(link: str) -> bool:
+    """Tell whether `link` may be one of those that the machine has of itself: not a pod's, of which there are many."""
+    return not link.startswith("veth-")

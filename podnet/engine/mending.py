@@ -1,0 +1,130 @@
+"""Mending: what somebody took away or changed is put back, as soon as the kernel tells of it.
+
+What is compared is what was spoken of: a route, a neighbour, what is on a link, one pod, the table; not the whole node,
+which takes as long as there are pods and nodes.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from podnet import datapath
+from podnet.engine.difference import faults
+from podnet.engine.ground import bears_alias, intervals
+from podnet.engine.upkeep import Upkeep
+from podnet.errors import PodnetError
+from podnet.model import Lease, Namespace
+from podnet.nft import Element, Set, Table
+from podnet.plan import Heard, Link, NftObject, Object, Plan, Route, Step, diff, key_of, merged, place_of
+
+INSIDE = "what is inside the pod is left to the pod"
+OFF = "podnet.yaml has `repair: false`"
+
+
+class Drift(NamedTuple):
+    """What was found not to be as it should be: of a lease's holder, or of the node (None).
+
+    `faults` say what was expected and what was found; `left` why it could not be put right, "" where it was.
+    """
+
+    lease: Lease | None
+    faults: tuple[str, ...]
+    left: str = ""
+
+
+class Mending(Upkeep):
+    """A node that is mended."""
+
+    repairs = True
+    """Whether it is: else what is not as it should be is told and left."""
+
+    def mend(self, heard: Heard) -> list[Drift]:
+        """Put back what is not as it should be of what was `heard`; return what that was."""
+        live = self._store.live()
+        if heard.lost:
+            return [*self.audit_node(), *self.audit(live)]
+        links = {step.object.name for step in self.node_plan().steps if isinstance(step.object, Link)}
+        changed = [thing for thing in heard.objects if isinstance(thing, Route) or place_of(thing)[1] in links]
+        node = Plan(tuple(self._touched(changed, heard.links & links)))
+        if heard.writers:
+            node = merged(node, self._ruleset())
+        names = heard.links | {place_of(thing)[1] for thing in heard.objects}
+        return [*self._mend_node(node), *self.audit([lease for lease in live if lease.link in names])]
+
+    def audit(self, leases: Iterable[Lease]) -> list[Drift]:
+        """Return the live ones of `leases` that are not as ADD made them, and put right what is wrong on the node.
+
+        What is inside a pod is the pod's business and told only; but where its link is gone and the pod is not, it is
+        attached anew, as it was.
+        """
+        return [drift for lease in leases for drift in self._mend_pod(lease)]
+
+    def audit_node(self) -> list[Drift]:
+        """Return what is not as it should be of the node's own part, and put it right."""
+        return list(self._mend_node(self.whole_plan()))
+
+    def _touched(self, changed: Iterable[Object], links: frozenset[str]) -> Iterator[Step]:
+        """Yield the steps of the node's part that make one of `changed`, are one of `links`, or stand on one."""
+        keys = {key_of(thing) for thing in changed}
+        if keys or links:
+            for step in self.whole_plan().steps:
+                if place_of(step.object)[1] in links or key_of(step.object) in keys:
+                    yield step
+
+    def _ruleset(self) -> Plan:
+        """Return what should be in podnet's tables, pods' elements among it."""
+        node = (step for step in self.whole_plan().steps if isinstance(step.object, NftObject))
+        return Plan.of(node, *map(self._elements, self._store.live()))
+
+    def _mend_node(self, plan: Plan) -> Iterator[Drift]:
+        observed = self._kernel.observe(plan)
+        difference = diff(observed, plan, intervals(observed, plan))
+        if any(isinstance(step.object, Table | Set) for step in difference.steps):
+            # With a table or a set the elements of pods went: they come back in the same batch.
+            plan = merged(plan, self._ruleset())
+            observed = self._kernel.observe(plan)
+            difference = diff(observed, plan, intervals(observed, plan))
+        if not difference:
+            return
+        left = self._applied(difference, None)
+        for lease, part in self._by_owner(difference):
+            yield Drift(lease, tuple(faults(observed, part, "")), left)
+
+    def _by_owner(self, difference: Plan) -> Iterator[tuple[Lease | None, Plan]]:
+        """Yield parts of `difference`: the node's (None), and of elements alone each pod's."""
+        elements = all(isinstance(step.object, Element) for step in difference.steps)
+        pods = self._store.live() if elements else ()
+        owner = {key_of(step.object): lease for lease in pods for step in self._elements(lease)}
+        parts: dict[Lease | None, list[Step]] = {}
+        for step in difference.steps:
+            parts.setdefault(owner.get(key_of(step.object)), []).append(step)
+        yield from ((lease, Plan(tuple(steps))) for lease, steps in parts.items())
+
+    def _mend_pod(self, lease: Lease) -> Iterator[Drift]:
+        plan = datapath.attach(self._store.network_of(lease), self.facts, lease)
+        with self._kernel.namespace_of(lease) as (namespace, _):
+            # While its namespace is open here, a pod's link does not go with it.
+            if namespace is None or not plan or self._store.find(lease.attachment) != lease:
+                return
+            observed = self._kernel.observe(plan, namespace)
+            difference = diff(observed, plan)
+            if not difference:
+                return
+            if bears_alias(observed, lease):
+                on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
+                inside = INSIDE if len(on_node) < len(difference.steps) else ""
+                told = tuple(faults(observed, difference, lease.netns_path))
+                left = self._applied(Plan(on_node), None) or inside
+            else:
+                told = (f"link {lease.link} is gone, and what was on it: the pod is attached anew",)
+                left = self._applied(difference, namespace)
+        yield Drift(lease, told, left)
+
+    def _applied(self, difference: Plan, namespace: Namespace | None) -> str:
+        """Carry out what is to be done; return why that could not be, "" where it could."""
+        if not self.repairs:
+            return OFF
+        try:
+            self._kernel.apply(difference, namespace)
+        except PodnetError as error:
+            return error.msg
+        return ""
