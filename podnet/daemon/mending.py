@@ -1,7 +1,7 @@
 """What others undo is put back when the kernel tells of it: within some hundredths of a second, and told with the time.
 
-Pods come first: while requests are served, what was heard waits a little.  And two who undo each other's work are not
-to do it a thousand times a second: each time in a row the wait is twice as long.
+Pods come first: while requests are served, what was heard waits a little.  And it is
+put back ever later where it is undone again and again.
 """
 
 import logging
@@ -14,6 +14,7 @@ from podnet.daemon.describe import describe
 from podnet.daemon.drifts import Drifts
 from podnet.daemon.loop import Loop
 from podnet.daemon.node import NodeContext
+from podnet.daemon.pace import Pace
 from podnet.engine import Drift
 from podnet.errors import PodnetError
 from podnet.plan import Heard
@@ -22,10 +23,6 @@ QUIET = 0.02
 """Seconds after what was heard in which the rest of it may come, and without a request."""
 LATEST = 0.3
 """Seconds after which it is seen to even if requests keep coming."""
-LONGEST = 5.0
-"""Seconds that are waited at most where somebody undoes again and again what is put back."""
-ENDS = 10.0
-"""Seconds without a drift after which the next is the first again."""
 SHARE = 10
 """One part in so many of the time, at most, is spent looking at what turns out to be right."""
 
@@ -46,8 +43,7 @@ class Mending:
         self._monitor = node.kernel.monitor()
         self._since: float | None = None
         self._earliest = 0.0
-        self._wait = QUIET
-        self._drifted = 0.0
+        self._pace = Pace()
         loop.watch(self._monitor.route, self._listen)
         loop.watch(self._monitor.netfilter, self._listen)
 
@@ -83,19 +79,12 @@ class Mending:
         ended = time.monotonic()
         for drift in found:
             self._tell(drift, heard, since, ended)
-        self._earliest = ended + max(SHARE * (ended - began), self._pace(ended) if found else 0.0)
+        self._earliest = ended + max(SHARE * (ended - began), self._pace.after(ended) if found else 0.0)
 
     def _listen(self) -> None:
         if self._since is None:
             self._since = time.monotonic()
         self._monitor.listen()
-
-    def _pace(self, now: float) -> float:
-        """Return how long to wait after a drift: ever longer while one follows the other."""
-        in_a_row = now - self._drifted < ENDS
-        self._drifted = now
-        self._wait = min(2 * self._wait, LONGEST) if in_a_row else QUIET
-        return self._wait
 
     def _tell(self, drift: Drift, heard: Heard, since: float, ended: float) -> None:
         """Log a drift that was put right; one that stays is told as the lookout does, once."""

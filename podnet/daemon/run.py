@@ -43,21 +43,22 @@ class Daemon:
         """
         self._notifier = Notifier()
         self._loop = Loop(self._notifier)
-        self._installs = self._installed = False
+        self._installs = False
         settings = read_settings(paths.config)
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
         self._node.settings, self._source, server = open_source(settings, paths, kubeconfig, node_name)
         self._following = Following(self._node, self._source, server, self._install)
         self._node.drain_spool()
         engine, store = self._node.engine, self._node.store
-        self._presence = Presence(paths, self._node.network.name)
         self._reaping = Reaping(engine)
         self._requests = Requests(paths.socket, self._node, self._reaping, self._loop)
         drifts = Drifts()
+        self._presence = Presence(paths, self._node.network.name, sys.executable, drifts, self._source.tell)
         self._mending = Mending(self._node, drifts, self._loop, self._source.tell, self._following.facts_changed)
         self._lookout = Lookout(engine, store, self._node.settings.gc, drifts, self._looked)
         names, tending = Aliases(engine, store, paths.aliases), Tending(store)
-        self._parts = (self._requests, self._mending, self._following, self._lookout, names, tending)
+        upkeep = (self._mending, self._presence, self._following, self._lookout, names, tending)
+        self._parts = (self._requests, *upkeep)
         self._loop.watch(self._source, self._following.readable)
 
     def install(self) -> None:
@@ -86,14 +87,14 @@ class Daemon:
         self._requests.close()
         self._loop.close()
         self._mending.close()
+        self._presence.close()
         self._following.close()
         self._source.close()
         self._node.close()
 
     def _install(self) -> None:
-        if self._installs and not self._installed and not self._following.lacks:
-            self._presence.install()
-            self._installed = True
+        if self._installs and not self._presence.installed and not self._following.lacks:
+            self._presence.install(self._loop)
             self._source.serving()
 
     def _looked(self, collected: bool) -> None:
