@@ -7,8 +7,8 @@ from podnet.engine import Drift
 
 log = logging.getLogger("podnet")
 
-NODE = "node"
-"""The key of the node's own part; a pod's is its link."""
+NODE, WAYS = "node", "ways"
+"""The keys of the node's own part, without and with the ways to other nodes; a pod's is its link."""
 
 
 class Told(NamedTuple):

@@ -26,8 +26,8 @@ LATEST = 6
 """Intervals after which it is looked even if requests keep coming."""
 LOOKOUT = "lookout"
 """The key by which it is told that nothing can be looked at."""
-NODE_EVERY = 6
-"""Looks between two at the node's own part, whose table holds an element per pod."""
+WAYS_EVERY = 60
+"""Looks between two at the ways to other nodes, which may be thousands."""
 
 log = logging.getLogger("podnet")
 
@@ -73,8 +73,7 @@ class Lookout:
         self._looks += 1
         try:
             swept = self._sweep()
-            if self._looks % NODE_EVERY == 1:
-                self._audit_node()
+            self._audit_node(ways=self._looks % WAYS_EVERY == 1)
             self._audit(swept.unlinked)
         except PodnetError as error:
             self._drifts.tell(LOOKOUT, describe(error), "the node cannot be looked after")
@@ -88,14 +87,16 @@ class Lookout:
             log.info("%s is collected: its network namespace has been gone for %g s", lease.holder, self._grace)
         return swept
 
-    def _audit_node(self) -> None:
-        found = self._engine.audit_node()
-        self._drifts.tell(drifts.NODE, "; ".join(map(drifts.text, found)), drifts.who(Drift(None, ())))
+    def _audit_node(self, *, ways: bool) -> None:
+        found = self._engine.audit_node(ways=ways)
+        self._drifts.tell(
+            drifts.WAYS if ways else drifts.NODE, "; ".join(map(drifts.text, found)), drifts.who(Drift(None, ()))
+        )
 
     def _audit(self, first: Sequence[Lease]) -> None:
         """Compare attachments with what ADD made: `first` those, and the next few in turn."""
         live = sorted(self._store.live(), key=lambda lease: lease.link)
-        self._drifts.forget({lease.link for lease in live} | {drifts.NODE, LOOKOUT})
+        self._drifts.forget({lease.link for lease in live} | {drifts.NODE, drifts.WAYS, LOOKOUT})
         turn = [lease for lease in live if lease.link > self._audited][:AUDITED]
         self._audited = turn[-1].link if len(turn) == AUDITED else ""
         turn = [*first, *(lease for lease in turn if lease not in first)]
@@ -107,5 +108,5 @@ class Lookout:
         try:
             return self._engine.audit(leases)
         except KernelError:  # what attachments stand on may be gone, as after `nft flush ruleset`
-            self._audit_node()
+            self._audit_node(ways=False)
             return self._engine.audit(leases)

@@ -5,6 +5,7 @@ podnet's is dumped once.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from podnet.netlink.rtnl import AF_BRIDGE, Addr, Filter, Neigh, Qdisc
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
-from podnet.netlink.rtnl.route import RT_TABLE_MAIN
+from podnet.netlink.rtnl.route import RT_TABLE_MAIN, RTN_UNREACHABLE
 from podnet.netlink.rtnl.tc import CLSACT_INGRESS
 from podnet.nft import Element, Table, dump
 from podnet.nft.element import message_elements
@@ -42,6 +43,8 @@ from podnet.plan.objects import Place
 
 M = TypeVar("M", bound=Message)
 
+SINGLE = 16
+"""Elements of one set that are asked for one by one: a set may hold some for each pod, or for each of many nodes."""
 OWN_GROUPS = frozenset({GROUP_PODS, GROUP_MESH})
 OWN_TABLES = (Table("inet", "podnet"), Table("bridge", "podnet"))
 
@@ -61,6 +64,7 @@ class Observer:
         by_index = {message.index: name for name, message in links.items()}
         found: list[Object] = [decode.link(message, by_index, at) for message in links.values()]
         kinds = {type(thing) for thing in wanted}
+        routed = {thing.dev for thing in wanted if isinstance(thing, Route)}
         for message in links.values():
             index = message.index
             if Address in kinds:
@@ -69,11 +73,11 @@ class Observer:
                 found += self._neighbours(Neigh(by_ifindex=index), by_index, at)
             if Fdb in kinds and _is_vxlan(message):
                 found += self._forwarding(index, by_index, at)
-            if Route in kinds:
+            if message.ifname in routed:
                 found += self._routes(RouteMessage.matching(oif=index, table=RT_TABLE_MAIN), by_index, at)
         if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
-            own = self._routes(RouteMessage.matching(protocol=PROTOCOL, table=RT_TABLE_MAIN), by_index, at)
-            found += [route for route in own if isinstance(route, Route) and route.type == "unreachable"]
+            own = RouteMessage.matching(protocol=PROTOCOL, type=RTN_UNREACHABLE, table=RT_TABLE_MAIN)
+            found += self._routes(own, by_index, at)
         if Tbf in kinds or Redirect in kinds:
             shaping = self._shaping(by_index, by_index, at, filters=Redirect in kinds)
             found += [thing for thing in shaping if type(thing) in kinds]
@@ -151,12 +155,16 @@ class Observer:
     # nftables
 
     def _netfilter_objects(self, wanted: Sequence[Object]) -> list[Object]:
-        """Return elements one by one where that is all that is asked; else tables, less sets of pods that are not."""
+        """Return elements one by one where that is all that is asked, or where few of a set are; else tables."""
         tables = [thing for thing in wanted if isinstance(thing, Table)]
-        if tables:
-            asked = {thing.set.name for thing in wanted if isinstance(thing, Element)}
-            return [found for table in tables for found in self._table(table, asked)]
-        return [found for thing in wanted if isinstance(thing, Element) and (found := self._element(thing))]
+        elements = [thing for thing in wanted if isinstance(thing, Element)]
+        asked = Counter(element.set for element in elements)
+        # Of a set of intervals it matters what else there is.
+        listed = {key for key, count in asked.items() if key.interval or count > SINGLE} if tables else set()
+        found: list[Object] = [one for e in elements if e.set not in listed and (one := self._element(e))]
+        for table in tables:
+            found += self._table(table, {key.name for key in listed if key.table == table})
+        return found
 
     def _element(self, element: Element) -> Element | None:
         assert self._netfilter is not None  # noqa: S101 - nftables objects are the node's

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast
 
@@ -12,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from podnet import mesh
 from podnet.cluster import GC
 from podnet.cni import Frame, parse
 from podnet.daemon.aliases import publish
 from podnet.daemon.drifts import Drifts
-from podnet.daemon.lookout import AUDITED, NODE_EVERY, Lookout
+from podnet.daemon.lookout import AUDITED, WAYS_EVERY, Lookout
 from podnet.engine import Drift
 from podnet.errors import RequestError
-from podnet.model import Attachment, KubernetesPod, Lease, Terms
+from podnet.model import Attachment, KubernetesPod, Lease, Node, Terms, Tunnel
 from podnet.nft import Rule
 from podnet.plan import Route
 from podnet.store import Store
@@ -64,7 +66,7 @@ def break_route(node: FakeNode) -> None:
 def test_a_node_where_all_is_well_is_not_spoken_of(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
     """However often it is looked at."""
     node.add("red")
-    assert [lookout.look() for _ in range(2 * NODE_EVERY)] == [False] * 2 * NODE_EVERY
+    assert [lookout.look() for _ in range(2 * WAYS_EVERY)] == [False] * 2 * WAYS_EVERY
     assert logged() == []
 
 
@@ -150,17 +152,31 @@ def test_attachments_are_audited_in_turn(node: FakeNode, lookout: Lookout) -> No
     assert seen == [links[:AUDITED], links[AUDITED:], links[:AUDITED]]
 
 
-def test_the_node_s_part_is_audited_seldom(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
-    """At the first look and at every so-manieth: a rule that is gone is told and made again."""
+def test_the_node_s_part_is_audited_at_each_look(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
+    """A rule that is gone is told and made again."""
     lookout.look()
     before = node.state()
     node.kernel.node.remove(next(thing for thing in before.values() if isinstance(thing, Rule)))
-    for _ in range(NODE_EVERY - 1):
+    lookout.look()
+    (line,) = logged()
+    assert line.startswith("drift: the node's part was not as it should be: the rules of chain")
+    assert node.state() == before
+
+
+def test_the_ways_to_other_nodes_are_audited_seldom(node: FakeNode, lookout: Lookout, logged: Logged) -> None:
+    """At the first look and at every so-manieth: there may be thousands of them."""
+    other = Node("n2", (ip_address("10.99.0.12"),), (ip_network("10.244.2.0/24"),))
+    node.mesh = mesh.between((other,), node.facts, "direct", Tunnel())
+    node.reconcile()
+    lookout.look()
+    before = node.state()
+    node.kernel.node.remove(next(t for t in before.values() if isinstance(t, Route) and t.dst == other.pod_cidrs[0]))
+    for _ in range(WAYS_EVERY - 1):
         lookout.look()
         assert logged() == []
     lookout.look()
     (line,) = logged()
-    assert line.startswith("drift: the node's part was not as it should be: the rules of chain")
+    assert "missing: ip route add 10.244.2.0/24" in line
     assert node.state() == before
 
 

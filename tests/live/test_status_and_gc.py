@@ -132,7 +132,7 @@ def test_status_without_ranges(bare: Node) -> None:
 
 def test_status_where_the_nodes_part_cannot_be_built(serving: Callable[..., Node]) -> None:
     """A stranger's br0 where ours was: error 51 names it and both ways out; when it has gone, all is made anew."""
-    node = serving("bridge", more="gc: {interval: 0}")
+    node = serving("bridge", more="repair: false")
     assert node.cni("STATUS", configuration=NEWEST) == (0, b"")
     before = node.state()
     node.sh("ip link del br0; ip link add br0 type bridge")
