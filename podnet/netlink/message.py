@@ -22,6 +22,7 @@ from podnet.netlink.attributes import Layout
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
+NETLINK_GENERIC = 16
 
 NLM_F_REQUEST = 0x01
 NLM_F_MULTI = 0x02

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from podnet.errors import DecodeError
 from podnet.netlink.attributes import NLA_F_NESTED, Field, Kind, Layout, attribute, attributes, listed, u32
+from podnet.netlink.generic import controller
+from podnet.netlink.generic.wireguard import Device, Endpoint
 from podnet.netlink.message import MESSAGES, Message, Request, envelopes, frame
 from podnet.netlink.netfilter.conntrack import Conntrack
 from podnet.netlink.rtnl import AF_BRIDGE, Action, Link, LinkInfo, NextHop, Options, Selector, Veth, link
@@ -121,6 +123,7 @@ KINDS: dict[str, Callable[[Any], Strategy]] = {
         MirredParms, unsigned(32), signed(32), signed(32), unsigned(32), unsigned(32), signed(32), signed(32)
     ),
     "actions": lambda _: st.lists(ACTION, max_size=3).map(tuple),
+    "sockaddr": lambda _: of_struct(Endpoint, ADDRESS, unsigned(16)),
 }
 
 
@@ -262,7 +265,7 @@ def test_lists_decode_to_themselves(values: list[int]) -> None:
 
 def test_every_class_has_a_struct_that_fits_its_fields() -> None:
     """HEADER_STRUCT packs exactly as many values as HEADER_FIELDS names, and no attribute number is used twice."""
-    assert {Link, Conntrack} < set(CLASSES)
+    assert {Link, Conntrack, controller.Family, Device} < set(CLASSES)
     for cls in CLASSES:
         size = cls.HEADER_STRUCT.size
         assert len(Struct(cls.HEADER_STRUCT.format).unpack(b"\0" * size)) == len(cls.HEADER_FIELDS)
