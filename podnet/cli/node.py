@@ -1,4 +1,4 @@
-"""`podnet node`: the daemon."""
+"""`podnet node`: the daemon, and this node's key."""
 
 import click
 
@@ -7,7 +7,7 @@ from podnet.cli.start import CNI_BIN, CNI_CONF, CONFIG, start
 
 @click.group(name="node")
 def command() -> None:
-    """Run the daemon of a node."""
+    """Run the daemon of a node; print its key."""
 
 
 @command.command()
@@ -23,3 +23,16 @@ def run(config: str, cni_conf_dir: str, cni_bin_dir: str, kubeconfig: str, node_
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
     raise SystemExit(start(config, cni_conf_dir, cni_bin_dir, kubeconfig=kubeconfig, node_name=node_name))
+
+
+@command.command()
+def key() -> None:
+    """Print this node's public key of WireGuard: what nodes.yaml has as `wireguard` of this node.
+
+    It is made if there is none; the private one is in /var/lib/podnet/wireguard.key and stays there.  With Kubernetes
+    the daemon tells it the others.
+    """
+    from podnet.daemon.key import own_public_key  # noqa: PLC0415 - what shows help does not need it
+    from podnet.daemon.paths import Paths  # noqa: PLC0415 - likewise
+
+    click.echo(own_public_key(Paths().key))

@@ -29,16 +29,15 @@ def command(datapath: Datapath | None, iptables: bool, conf: str | None, config:
 
     from podnet import cni  # noqa: PLC0415
     from podnet import datapath as datapaths  # noqa: PLC0415
-    from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses  # noqa: PLC0415
+    from podnet.daemon.node import facts_of, list_nodes, network_of, node_plan, node_settings  # noqa: PLC0415
     from podnet.daemon.paths import Paths  # noqa: PLC0415
     from podnet.ipam.ranges import pool_of  # noqa: PLC0415
-    from podnet.kernel.facts import node_facts  # noqa: PLC0415
     from podnet.script import net_script  # noqa: PLC0415
 
     paths = Paths(config=config)
     settings = node_settings(paths)
     nodes = list_nodes(settings, paths)
-    facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
+    facts = facts_of(settings, nodes, paths)
     network = network_of(settings, nodes, facts)
     if conf is not None:
         network = cni.load(_content(conf), network)

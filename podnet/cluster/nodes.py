@@ -11,6 +11,7 @@ from podnet.cluster.document import Document, IPAddress, IPNetwork, read_text
 from podnet.cluster.settings import valid_name
 from podnet.errors import NodeNotReady
 from podnet.model import Node
+from podnet.wireguard.key import from_text
 
 # The pools that addresses are given from: enough to be worth it, few enough to count.
 _SHORTEST = {4: 8, 6: 48}
@@ -23,6 +24,7 @@ class _Entry(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     name: str
     addresses: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    wireguard: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -69,8 +71,10 @@ def parse_nodes(text: str, source: str, cluster_cidrs: Sequence[IPNetwork] = ())
         if entry.name in paths:
             document.refuse(f"{path}.name", f"{entry.name} is the name of {paths[entry.name][1:]} already; rename one")
         paths[entry.name] = path
-        nodes.append(Node(entry.name, _addresses(document, entry, path), _pod_cidrs(document, entry, path)))
+        addresses, pod_cidrs = _addresses(document, entry, path), _pod_cidrs(document, entry, path)
+        nodes.append(Node(entry.name, addresses, pod_cidrs, _key(document, entry, path)))
     _refuse_shared_addresses(document, nodes)
+    _refuse_shared_keys(document, nodes)
     _refuse_overlaps(document, nodes)
     if cluster_cidrs:
         _refuse_outsiders(document, nodes, cluster_cidrs)
@@ -133,6 +137,26 @@ def _pod_cidrs(document: Document, entry: _Entry, path: str) -> tuple[IPNetwork,
             document.refuse(place, f"{network} {fault}")
         networks.append(network)
     return tuple(networks)
+
+
+def _key(document: Document, entry: _Entry, path: str) -> str:
+    """Return the node's public key of WireGuard, "" where it has none."""
+    if entry.wireguard:
+        try:
+            from_text(entry.wireguard)
+        except ValueError as error:
+            document.refuse(f"{path}.wireguard", f"is {error}; `podnet node key` prints the node's own")
+    return entry.wireguard
+
+
+def _refuse_shared_keys(document: Document, nodes: Sequence[Node]) -> None:
+    """Refuse a key that two nodes have."""
+    owners: dict[str, str] = {}
+    for n, node in enumerate(nodes):
+        owner = owners.setdefault(node.wireguard, node.name)
+        if node.wireguard and owner != node.name:
+            remedy = "each node makes its own, `podnet node key` prints it there"
+            document.refuse(f".nodes[{n}].wireguard", f"of {node.name} is {owner}'s key already; {remedy}")
 
 
 def _refuse_shared_addresses(document: Document, nodes: Sequence[Node]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from podnet.cluster.document import Document, IPNetwork, read_text
 from podnet.errors import IOFailure
-from podnet.model import Backend, Tunnel
+from podnet.model import Backend, Tunnel, WireGuardPort
 
 Datapath = Literal["ptp", "bridge"]
 
@@ -51,6 +51,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     uplink: str = ""
     backend: Backend = "direct"
     vxlan: Tunnel = Tunnel()
+    wireguard: WireGuardPort = WireGuardPort()
     cluster_cidrs: tuple[str, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     uplink: str = ""
     backend: Backend = "direct"
     vxlan: Tunnel = Tunnel()
+    wireguard: WireGuardPort = WireGuardPort()
     cluster_cidrs: tuple[IPNetwork, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[IPNetwork, ...] = ()
@@ -111,7 +113,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
     file = document.convert(_File)
     cluster_cidrs = _networks(document, file.cluster_cidrs, ".cluster-cidrs")
     _check(document, file, cluster_cidrs)
-    _check_tunnel(document, file.vxlan)
+    _check_tunnels(document, file)
     return Settings(
         node=file.node or hostname,
         network=file.network,
@@ -121,6 +123,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         uplink=file.uplink,
         backend=file.backend,
         vxlan=file.vxlan,
+        wireguard=file.wireguard,
         cluster_cidrs=cluster_cidrs,
         masquerade=file.masquerade,
         non_masquerade_cidrs=_networks(document, file.non_masquerade_cidrs, ".non-masquerade-cidrs"),
@@ -173,8 +176,12 @@ def _check(document: Document, file: _File, cluster_cidrs: tuple[IPNetwork, ...]
         document.refuse(".nodes", "is empty; name a file, or leave the key out for nodes.yaml beside this one")
 
 
-def _check_tunnel(document: Document, tunnel: Tunnel) -> None:
-    """Refuse numbers that VXLAN's headers have no room for."""
-    for path, number, most in ((".vxlan.vni", tunnel.vni, _VNI_MOST), (".vxlan.port", tunnel.port, _PORT_MOST)):
+def _check_tunnels(document: Document, file: _File) -> None:
+    """Refuse numbers that headers have no room for."""
+    for path, number, most in (
+        (".vxlan.vni", file.vxlan.vni, _VNI_MOST),
+        (".vxlan.port", file.vxlan.port, _PORT_MOST),
+        (".wireguard.port", file.wireguard.port, _PORT_MOST),
+    ):
         if not 1 <= number <= most:
             document.refuse(path, f"{number} is out of range; use 1 to {most}")

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from podnet import datapath
-from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses
+from podnet.daemon.node import facts_of, list_nodes, network_of, node_plan, node_settings
 from podnet.daemon.paths import Paths
 from podnet.engine.difference import faults
 from podnet.errors import UnknownContainer
 from podnet.kernel import Kernel
-from podnet.kernel.facts import boot_id, node_facts
+from podnet.kernel.facts import boot_id
 from podnet.model import Lease, Network, NodeFacts
 from podnet.plan import Plan, diff
 from podnet.store import Reader
@@ -29,7 +29,7 @@ def examine(paths: Paths, container: str = "") -> list[Examined]:
     """
     settings = node_settings(paths)
     nodes = list_nodes(settings, paths)
-    facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
+    facts = facts_of(settings, nodes, paths)
     kernel = Kernel()
     with Reader.read(Path(paths.database)) as store:
         here = boot_id()

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from podnet import cni, datapath
 from podnet.cluster import Settings
-from podnet.daemon.node import list_nodes, network_of, node_plan, node_settings, own_addresses
+from podnet.daemon.node import facts_of, list_nodes, network_of, node_plan, node_settings
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, UnknownContainer
-from podnet.kernel.facts import node_facts
 from podnet.model import Attachment, Lease, Network, NodeFacts, PodAddress, link_name
 from podnet.plan import Line, explain
 from podnet.store import Reader
@@ -29,7 +28,7 @@ def explain_container(paths: Paths, container: str) -> Explanation:
     """
     settings = node_settings(paths)
     nodes = list_nodes(settings, paths)
-    facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
+    facts = facts_of(settings, nodes, paths)
     with Reader.read(Path(paths.database)) as store:
         leases = store.find_container(container)
         if not leases:
@@ -49,7 +48,7 @@ def explain_configuration(paths: Paths, document: bytes | None, *, container: st
     """
     settings = node_settings(paths)
     nodes = list_nodes(settings, paths)
-    facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
+    facts = facts_of(settings, nodes, paths)
     network = network_of(settings, nodes, facts)
     if document is not None:
         network = cni.load(document, network)

@@ -26,6 +26,7 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     name: str
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
+    wireguard: str = ""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -40,7 +41,12 @@ def read_known(path: str) -> Known | None:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib's import takes longer
             found = msgspec.json.decode(file.read(), type=_File)
         nodes = tuple(
-            Node(node.name, tuple(map(ip_address, node.addresses)), tuple(map(ip_network, node.pod_cidrs)))
+            Node(
+                node.name,
+                tuple(map(ip_address, node.addresses)),
+                tuple(map(ip_network, node.pod_cidrs)),
+                node.wireguard,
+            )
             for node in found.nodes
         )
     except FileNotFoundError:
@@ -58,7 +64,10 @@ def keep_known(path: str, known: Known) -> None:
         _File(
             known.source,
             known.node,
-            tuple(_Node(n.name, tuple(map(str, n.addresses)), tuple(map(str, n.pod_cidrs))) for n in known.nodes),
+            tuple(
+                _Node(n.name, tuple(map(str, n.addresses)), tuple(map(str, n.pod_cidrs)), n.wireguard)
+                for n in known.nodes
+            ),
         )
     )
     temporary = f"{path}.tmp"

@@ -21,7 +21,7 @@ from podnet.errors import NodeNotReady, RequestError
 from podnet.kernel import Kernel
 from podnet.kernel.facts import boot_id, node_facts
 from podnet.mesh import Mesh, Wayfinder
-from podnet.model import Network, Node, NodeFacts
+from podnet.model import Network, Node, NodeFacts, WireGuardEnd
 from podnet.plan import Plan, merged
 from podnet.store import HistoryBounds, Store
 
@@ -59,12 +59,28 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
 def wayfinder(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Wayfinder:
     """Return what knows the ways from the node of `facts` to others."""
     own = next((node for node in nodes if node.name == facts.name), None)
-    return Wayfinder(own, facts, settings.backend, settings.vxlan)
+    return Wayfinder(own, facts, settings.backend, settings.vxlan, settings.wireguard)
 
 
 def node_plan(settings: Settings, nodes: Sequence[Node], facts: NodeFacts, networks: Sequence[Network]) -> Plan:
     """Return what the node of `facts` needs for `networks` and for the ways to the others of `nodes`."""
     return merged(datapath.node_plan(networks, facts), wayfinder(settings, nodes, facts).mesh(nodes).plan)
+
+
+def facts_of(settings: Settings, nodes: Sequence[Node], paths: Paths, *, make_key: bool = False) -> NodeFacts:
+    """Observe this node; raise `PodnetError` where it lacks what its backend needs.
+
+    With `make_key` it has a key afterwards, if its backend needs one.
+    """
+    facts = node_facts(settings.node, uplink=settings.uplink, addresses=own_addresses(nodes, settings.node))
+    if settings.backend != "wireguard":
+        return facts
+    from podnet.daemon.key import own_public_key  # noqa: PLC0415 - only this backend needs it
+    from podnet.kernel.wireguard_go import kind_of_device  # noqa: PLC0415 - likewise
+
+    key = own_public_key(paths.key, make=make_key)
+    end = WireGuardEnd(kind=kind_of_device(), private_key=paths.key, public_key=key)
+    return msgspec.structs.replace(facts, wireguard=end)
 
 
 def node_settings(paths: Paths) -> Settings:
@@ -114,7 +130,8 @@ class NodeContext:
         except BaseException:
             self.store.close_database()
             raise
-        self.engine = Engine(self._facts(), self.store, self.kernel, SystemClock())
+        facts = node_facts(self.settings.node, uplink=self.settings.uplink)
+        self.engine = Engine(facts, self.store, self.kernel, SystemClock())
         self.engine.repairs = self.settings.repair
         self.service = Service(self.engine, lambda: self.network)
 
@@ -127,7 +144,7 @@ class NodeContext:
         """Bring the node to what settings and `nodes` ask for; return what had to be done.  Raise `PodnetError`."""
         self.nodes = tuple(nodes)
         self._wayfinder = None  # what the kernel has is known again when this has succeeded
-        facts = self._facts()
+        facts = facts_of(self.settings, self.nodes, self.paths, make_key=True)
         network = network_of(self.settings, self.nodes, facts)
         ways = wayfinder(self.settings, self.nodes, facts)
         self._mesh = ways.mesh(self.nodes)
@@ -150,10 +167,13 @@ class NodeContext:
     def facts_changed(self) -> bool:
         """Tell whether the machine is other than when the node's part was built; raise `PodnetError`.
 
-        Which links listen to routers is not asked: that changes with forwarding, which is podnet's to set.
+        Which links listen to routers is not asked: that changes with forwarding, which is podnet's to set.  Nor is
+        what this node speaks WireGuard with, which is decided at the start.
         """
-        before = self.engine.facts
-        return msgspec.structs.replace(self._facts(), ra_links=before.ra_links) != before
+        before, settings = self.engine.facts, self.settings
+        addresses = own_addresses(self.nodes, settings.node)
+        now = node_facts(settings.node, uplink=settings.uplink, addresses=addresses)
+        return msgspec.structs.replace(now, ra_links=before.ra_links, wireguard=before.wireguard) != before
 
     def answer(self, call: Call) -> Answer:
         """Answer one call, waiting for another plugin where it needs one; never raise."""
@@ -191,8 +211,3 @@ class NodeContext:
         """Close kernel and database."""
         self.kernel.close()
         self.store.close_database()
-
-    def _facts(self) -> NodeFacts:
-        settings = self.settings
-        addresses = own_addresses(self.nodes, settings.node)
-        return node_facts(settings.node, uplink=settings.uplink, addresses=addresses)

@@ -45,6 +45,16 @@ def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: st
     return Source(settings, watch)
 
 
+def _annotations(settings: Settings, paths: Paths) -> dict[str, str]:
+    """Return what other nodes must know of this one and cannot derive: its key of WireGuard, with that backend."""
+    if settings.backend != "wireguard":
+        return {}
+    from podnet.cluster.kubernetes.objects import WIREGUARD_KEY  # noqa: PLC0415 - only this backend needs it
+    from podnet.daemon.key import own_public_key  # noqa: PLC0415 - likewise
+
+    return {WIREGUARD_KEY: own_public_key(paths.key)}
+
+
 def _kubernetes(settings: Settings, paths: Paths, kubeconfig: str, node: str) -> Source | None:
     """Return Kubernetes as the source, None where there is neither a `kubeconfig` nor a service account."""
     if not kubeconfig and not os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -61,7 +71,7 @@ def _kubernetes(settings: Settings, paths: Paths, kubeconfig: str, node: str) ->
         log.warning("the nodes that were known before are forgotten: %s", error.msg)
         known = None
     nodes = known.nodes if known and known.node == name else ()
-    source = kubernetes.KubernetesNodes(access, name, nodes, settings.cluster_cidrs)
+    source = kubernetes.KubernetesNodes(access, name, nodes, settings.cluster_cidrs, _annotations(settings, paths))
     source.wait(FIRST_LIST)
     source.changed()
     return Source(msgspec.structs.replace(settings, node=name, nodes=""), source, access.server.url)

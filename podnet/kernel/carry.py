@@ -29,6 +29,7 @@ HINTS = {
     errno.ENETUNREACH: ELSEWHERE,
     errno.EHOSTUNREACH: ELSEWHERE,
     errno.ENOBUFS: "the kernel has no memory for it now, ask again",
+    errno.EADDRINUSE: "another has that UDP port: `ss -lunp` shows who; podnet.yaml can name another (see its backend)",
 }
 
 
@@ -110,6 +111,12 @@ class Carrier:
             for f in failures
         ]
 
+    def wireguard(self, plan: Plan, batch: Batch) -> list[Refusal]:
+        """Configure WireGuard devices; the refusals' indexes are those of the batch's steps."""
+        from podnet.kernel.wireguard import configure  # noqa: PLC0415 - only nodes with that backend need it
+
+        return configure(self._route, [plan.steps[number] for number in batch.steps])
+
     def _send_together(self, batches: Sequence[tuple[Course, Batch]]) -> None:
         """Send the node's `batches`, all of one channel, at once."""
         requests = [request for _, batch in batches for request in batch.requests]
@@ -152,6 +159,8 @@ class Carrier:
         for batch in batches:
             if batch.channel == "sysctl":
                 course.note(batch, _write(course.plan, batch))
+            elif batch.channel == "wireguard":
+                course.note(batch, self.wireguard(course.plan, batch))
             elif batch.channel == "netfilter":
                 course.note(batch, self.netfilter(batch.requests))
             else:
@@ -165,7 +174,7 @@ def _common(courses: Sequence[Course]) -> list[tuple[Course, Batch]]:
     under_way = [course for course in courses if course.error is None]
     heads = [course.batches[0] if course.batches else None for course in under_way]
     first = heads[0] if heads else None
-    if first is None or first.at != "node" or first.channel == "sysctl":
+    if first is None or first.at != "node" or first.channel in {"sysctl", "wireguard"}:
         return []
     if any(head is None or head.at != "node" or head.channel != first.channel for head in heads):
         return []

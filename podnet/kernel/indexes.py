@@ -15,7 +15,7 @@ from podnet.model import Namespace
 from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.plan import Link, Plan, Redirect, Step
-from podnet.plan.objects import Place
+from podnet.plan.objects import TUN, Place
 
 FIRST_DRAWN = 1 << 24
 LAST_DRAWN = 1 << 30
@@ -39,7 +39,7 @@ class Indexes:
         for step in plan.steps:
             thing = step.object
             if isinstance(thing, Link):
-                if step.verb == "add" and thing.kind and (thing.peer or thing.kind != "veth"):
+                if step.verb == "add" and thing.kind not in {"", TUN} and (thing.peer or thing.kind != "veth"):
                     # One that takes the place of another of its name takes its index too: both are in one plan.
                     found[thing.at, thing.name] = found.get((thing.at, thing.name)) or self._draw()
                     if thing.at == "node":

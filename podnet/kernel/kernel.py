@@ -25,6 +25,7 @@ from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.netlink.transaction import Refusal
 from podnet.plan import GROUP_PODS, Batch, Link, Plan, State, Step, encode, headline
+from podnet.plan.objects import TUN
 
 TOLERATED = frozenset(
     {errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO, errno.EINVAL, errno.ENETDOWN}
@@ -74,11 +75,22 @@ class Kernel:
     def _course(self, plan: Plan, namespace: Namespace | None) -> Course:
         descriptor = namespace.descriptor if namespace else None
         try:
+            self._start_programs(plan)
             return Course(plan, namespace, encode(plan, self._indexes.resolve(plan, namespace), descriptor))
         except PodnetError as error:
             course = Course(plan, namespace, [])
             course.error = error
             return course
+
+    def _start_programs(self, plan: Plan) -> None:
+        """Start what makes those links of `plan` that the kernel does not: their indexes are the kernel's choice."""
+        for step in plan.steps:
+            link = step.object
+            if isinstance(link, Link) and link.kind == TUN and step.verb == "add":
+                from podnet.kernel.wireguard_go import start  # noqa: PLC0415 - few nodes need it
+
+                start(link.name)
+                self._indexes.forget(link.name)
 
     def _settle(self, plans: Sequence[Plan]) -> None:
         """Wait until the links that `plans` made carry packets.
@@ -103,6 +115,9 @@ class Kernel:
                 refused += self._dismantle_atomically(present, batch)
             elif batch.channel == "route" and batch.requests:
                 failures = self._route.transact(batch.requests).failures
+                refused += [(present.steps[batch.steps[f.index]], f) for f in failures]
+            elif batch.channel == "wireguard":
+                failures = self._carrier.wireguard(present, batch)
                 refused += [(present.steps[batch.steps[f.index]], f) for f in failures]
         self._forget_deleted((present,))
         for step, refusal in refused:

@@ -36,10 +36,13 @@ from podnet.plan import (
     State,
     Sysctl,
     Tbf,
+    WireGuard,
+    WireGuardPeer,
     decode,
     state_of,
 )
-from podnet.plan.objects import Place
+from podnet.plan.diff import TUNNELS
+from podnet.plan.objects import TUN, WIREGUARD, Place
 
 M = TypeVar("M", bound=Message)
 
@@ -71,8 +74,10 @@ class Observer:
                 found += self._addresses(Addr(index=index), by_index, at)
             if Neighbour in kinds:
                 found += self._neighbours(Neigh(by_ifindex=index), by_index, at)
-            if Fdb in kinds and _is_vxlan(message):
+            if Fdb in kinds and _kind(message) == "vxlan":
                 found += self._forwarding(index, by_index, at)
+            if kinds & {WireGuard, WireGuardPeer}:
+                found += _wireguard(message, at)
             if message.ifname in routed:
                 found += self._routes(RouteMessage.matching(oif=index, table=RT_TABLE_MAIN), by_index, at)
         if any(isinstance(thing, Route) and not thing.dev for thing in wanted):
@@ -88,8 +93,8 @@ class Observer:
     def owned(self) -> State:
         """Return every object here that is provably podnet's.
 
-        Links by group and alias, with their neighbours and, where one of them is shaped, their qdiscs, of VXLAN devices
-        also the addresses and the forwarding table; routes by protocol; whatever is in podnet's tables.
+        Links by group and alias, with their neighbours and, where one of them is shaped, their qdiscs, of tunnels also
+        the addresses and who is at the other ends; routes by protocol; whatever is in podnet's tables.
         """
         links = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
         messages = [LinkMessage.decode(envelope.payload) for envelope in links]
@@ -97,9 +102,11 @@ class Observer:
         own = [m for m in messages if m.group in OWN_GROUPS and (m.alias or "").startswith("podnet:")]
         own_names = {m.index: m.ifname or "" for m in own}
         found: list[Object] = [decode.link(message, names, "node") for message in own]
-        for index in (message.index for message in own if _is_vxlan(message)):
-            found += self._addresses(Addr(index=index), own_names, "node")
-            found += self._forwarding(index, own_names, "node")
+        for message in (message for message in own if _kind(message) in TUNNELS):
+            found += self._addresses(Addr(index=message.index), own_names, "node")
+            if _kind(message) == "vxlan":
+                found += self._forwarding(message.index, own_names, "node")
+            found += [thing for thing in _wireguard(message, "node") if isinstance(thing, WireGuardPeer)]
         found += self._neighbours(Neigh(), own_names, "node")
         if any(_is_shaped(message) for message in own):
             found += self._shaping(own_names, names, "node")
@@ -210,8 +217,21 @@ def _is_shaped(message: LinkMessage) -> bool:
     return message.qdisc == "tbf" or (message.linkinfo is not None and message.linkinfo.kind == "ifb")
 
 
-def _is_vxlan(message: LinkMessage) -> bool:
-    return message.linkinfo is not None and message.linkinfo.kind == "vxlan"
+def _kind(message: LinkMessage) -> str:
+    return (message.linkinfo.kind if message.linkinfo else None) or ""
+
+
+def _wireguard(message: LinkMessage, at: Place) -> list[Object]:
+    """Return what a link that speaks WireGuard is and its peers; nothing for another link."""
+    kind = _kind(message)
+    if kind not in {WIREGUARD, TUN}:
+        return []
+    from podnet.kernel.wireguard import read  # noqa: PLC0415 - only nodes with that backend need it
+    from podnet.plan.wireguard import shown  # noqa: PLC0415 - likewise
+
+    name = message.ifname or ""
+    device = read(name, kind)
+    return [] if device is None else shown(device, name, at)
 
 
 def _links_of(thing: Object) -> Iterable[str]:
@@ -219,7 +239,7 @@ def _links_of(thing: Object) -> Iterable[str]:
     if isinstance(thing, Link):
         others = (thing.master, thing.vxlan.dev if thing.vxlan else "")
         return (thing.name, *filter(None, others))
-    if isinstance(thing, Address | Neighbour | Fdb | Tbf):
+    if isinstance(thing, Address | Neighbour | Fdb | WireGuard | WireGuardPeer | Tbf):
         return (thing.dev,)
     if isinstance(thing, Redirect):
         return (thing.dev, thing.to) if thing.to else (thing.dev,)

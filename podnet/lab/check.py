@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from podnet.errors import IOFailure
 from podnet.lab import matrix, prober, record
+from podnet.lab.greeting import greet
 from podnet.lab.topology import Endpoint, Topology
 
 
@@ -32,6 +33,8 @@ def check(name: str, report: Callable[[int, int], None] = lambda _done, _of: Non
     offered = matrix.services(ends, lab.families)
     probes = [*matrix.expected(ends, lab.families, lab.pod_mtu), *matrix.service_probes(ends, offered)]
     began = time.monotonic()
+    if lab.backend == "wireguard":
+        greet(ends)
     with serving(lab, offered):
         outcomes = prober.run(probes, ends, lambda done: report(done, len(probes)))
     return Checked(ends, outcomes, time.monotonic() - began)

@@ -69,6 +69,18 @@ def make(lab: Topology, nodes: Sequence[LabNode]) -> None:
             raise IOFailure(f"mount namespace of lab node {node.name}: {words}; a lab needs root and unshare(1)")
 
 
+def keys(lab: Topology) -> dict[str, str]:
+    """Return the public keys of WireGuard of all nodes of `lab` by name, each as its node tells it."""
+    found = {}
+    for node in lab.nodes:
+        words = [*enter(lab, node), *podnet(), "node", "key"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", env=environment())
+        if done.returncode:
+            raise IOFailure(f"lab node {node.name}: podnet node key: {done.stderr.strip()}")
+        found[node.name] = done.stdout.strip()
+    return found
+
+
 def start(lab: Topology, node: LabNode) -> subprocess.Popen[bytes]:
     """Start the daemon of `node`, which is not waited for; its output goes to the node's daemon.log."""
     place = record.folder(lab.name) / node.name

@@ -13,7 +13,7 @@ Addresses are drawn from ranges set aside for documentation (RFC 5737, RFC 3849)
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal, Self
 
@@ -29,7 +29,7 @@ Datapath = Literal["ptp", "bridge"]
 Role = Literal["pod", "node", "outside"]
 
 DATAPATHS = ("ptp", "bridge")
-BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto")
+BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto", "wireguard")
 UPLINK_MTU = 1500
 OUTSIDE_MTU = 1400
 MOST_NODES = 100
@@ -100,7 +100,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pod_mtu(self) -> int:
         """The MTU of a pod's link: the uplink's less what the backend takes."""
-        return UPLINK_MTU - (0 if self.backend == "direct" else OVERHEAD[min(self.families)])
+        return UPLINK_MTU - OVERHEAD[self.backend][min(self.families)]
 
     @property
     def lans(self) -> tuple[dict[int, IPNetwork], ...]:
@@ -109,7 +109,9 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     def segment(self, node: LabNode) -> str:
         """Return what the nodes that `node` reaches without a tunnel have in common."""
-        return {"direct": "all", "vxlan": node.name, "auto": f"lan {node.lan}"}[self.backend]
+        if self.backend == "direct":
+            return "all"
+        return f"lan {node.lan}" if self.backend == "auto" else node.name
 
     @property
     def lan_namespace(self) -> str:
@@ -253,14 +255,15 @@ def node_settings(lab: Topology) -> str:
     )
 
 
-def node_list(lab: Topology) -> str:
-    """Return nodes.yaml, the list of nodes that every daemon watches."""
+def node_list(lab: Topology, keys: Mapping[str, str]) -> str:
+    """Return nodes.yaml, the list of nodes that every daemon watches; `keys` are those of WireGuard by node."""
     lines = ["# Every daemon watches this file: a node added here gets routes on all others.", "nodes:"]
     for n in lab.nodes:
         lines += [
             f"  - name: {n.name}",
             f"    addresses: [{quoted(n.addresses)}]",
             f"    pod-cidrs: [{quoted(n.pod_cidrs)}]",
+            *([f"    wireguard: {keys[n.name]}"] if n.name in keys else []),
         ]
     return "\n".join(lines) + "\n"
 

@@ -40,7 +40,6 @@ def up(lab: Topology, report: Report = quietly) -> record.Record:
         record.write(lab, {}, ready=False)
         (place / "etc-podnet").mkdir()
         (place / "etc-podnet/podnet.yaml").write_text(node_settings(lab))
-        record.write_whole(place / "etc-podnet/nodes.yaml", node_list(lab).encode())
         _make_namespaces((lab.lan_namespace, lab.outside_namespace), report)
         return _populate(lab, lab.nodes, {}, report, wiring.wire)
     except BaseException as error:
@@ -57,7 +56,6 @@ def add_node(name: str, number_of_pods: int, report: Report = quietly) -> LabNod
     recorded = record.read(name)
     lab = recorded.topology.grown(number_of_pods)
     added = lab.nodes[-1]
-    record.write_whole(record.folder(name) / "etc-podnet/nodes.yaml", node_list(lab).encode())
     record.write(lab, recorded.pods, ready=False)
     _populate(lab, [added], dict(recorded.pods), report, lambda it: wiring.join(it, [added]))
     return added
@@ -75,6 +73,8 @@ def _populate(
     _make_namespaces(names, report)
     wire(lab)
     nodes.make(lab, made)
+    keys = nodes.keys(lab) if lab.backend == "wireguard" else {}
+    record.write_whole(record.folder(lab.name) / "etc-podnet/nodes.yaml", node_list(lab, keys).encode())
     report("daemons", 0, len(made))
     daemons = [(n, nodes.start(lab, n)) for n in made]
     for done, daemon in enumerate(daemons, 1):

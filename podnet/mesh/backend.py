@@ -1,4 +1,4 @@
-"""Which way packets go to each node, by `backend`: as they are, or in a tunnel.
+"""Which way packets go to each node, by `backend`: as they are, or in a tunnel, in clear or encrypted.
 
 The :class:`Mesh` is what stands once for all nodes, and a :class:`Way` for each other one.  A way follows from this
 node and that one alone, so a node that comes, goes or changes among thousands is one way that is made anew.
@@ -7,12 +7,23 @@ node and that one alone, so a node that comes, goes or changes among thousands i
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from podnet.mesh import wireguard
 from podnet.mesh.direct import on_subnet, route
 from podnet.mesh.guard import guarded, guards
 from podnet.mesh.remote import own_addresses, remote, remote_sets
-from podnet.mesh.vxlan import DEVICES, IPV4, IPV6, OVERHEAD, device, ends, underlay
-from podnet.model import Backend, Node, NodeFacts, Tunnel
+from podnet.mesh.vxlan import DEVICES, IPV4, IPV6, device, ends, underlay
+from podnet.mesh.vxlan import OVERHEAD as VXLAN_OVERHEAD
+from podnet.model import Backend, Node, NodeFacts, Tunnel, WireGuardPort
 from podnet.plan import Object, Plan, Step, merged
+
+OVERHEAD: Mapping[Backend, Mapping[int, int]] = {
+    "direct": {IPV4: 0, IPV6: 0},
+    "vxlan": VXLAN_OVERHEAD,
+    "auto": VXLAN_OVERHEAD,
+    "wireguard": wireguard.OVERHEAD,
+}
+"""Bytes around a packet by backend, and by the IP version in which nodes send."""
+PORT = WireGuardPort()
 
 
 class Way(NamedTuple):
@@ -63,6 +74,7 @@ class Wayfinder(NamedTuple):
     facts: NodeFacts
     backend: Backend
     tunnel: Tunnel
+    encrypted: WireGuardPort = PORT
 
     def mesh(self, nodes: Iterable[Node]) -> Mesh:
         """Return the mesh with all `nodes`, of which this one may be one."""
@@ -85,8 +97,11 @@ class Wayfinder(NamedTuple):
         if self.own is None:
             return Plan()
         tunnels = {way.tunnel for way in ways}
+        sets = Plan.of(remote_sets(self.own), own_addresses(self.own))
+        if self.backend == "wireguard":
+            return merged(sets, Plan.of(wireguard.device(self.own, tunnels - {0}, self.facts, self.encrypted.port)))
         return merged(
-            Plan.of(remote_sets(self.own), own_addresses(self.own)),
+            sets,
             Plan.of(guards(self.own, self.tunnel) if tunnels - {0} else ()),
             *(Plan.of(device(self.own, v, self.facts, self.tunnel)) for v in DEVICES if v in tunnels),
         )
@@ -96,6 +111,8 @@ class Wayfinder(NamedTuple):
 
         There is no tunnel from a node that the list does not have, since nobody would know the way back.
         """
+        if self.backend == "wireguard":
+            return self._encrypted_way(node)
         plain = [cidr for cidr in node.pod_cidrs if reached_directly(node, cidr.version, self.facts, self.backend)]
         others = [cidr for cidr in node.pod_cidrs if cidr not in plain]
         version = underlay(node, self.facts) if others and self.own is not None else 0
@@ -109,6 +126,14 @@ class Wayfinder(NamedTuple):
         steps += [step for cidr in plain for step in route(node, cidr, self.facts)]
         return Way(node, Plan(tuple(steps)), version, self._remark(node) if self.backend == "direct" else "")
 
+    def _encrypted_way(self, node: Node) -> Way:
+        if self.own is None:
+            return Way(node, Plan())
+        version = underlay(node, self.facts) if node.wireguard and self.facts.wireguard else 0
+        ways = wireguard.way(self.own, node, version, self.encrypted.port) if version else ()
+        plan = Plan.of(remote(self.own, node, ()), wireguard.closed(self.own, node), ways)
+        return Way(node, plan, version, wireguard.remark(node))
+
     def _remark(self, node: Node) -> str:
         """Return what is to be said where a gateway would be on no subnet."""
         for version in sorted({cidr.version for cidr in node.pod_cidrs}):
@@ -121,10 +146,12 @@ class Wayfinder(NamedTuple):
         return ""
 
 
-def between(nodes: Sequence[Node], facts: NodeFacts, backend: Backend, tunnel: Tunnel) -> Mesh:
+def between(
+    nodes: Sequence[Node], facts: NodeFacts, backend: Backend, tunnel: Tunnel, encrypted: WireGuardPort = PORT
+) -> Mesh:
     """Return what leads from the node of `facts` to the pods of every other one of `nodes`."""
     own = next((node for node in nodes if node.name == facts.name), None)
-    return Wayfinder(own, facts, backend, tunnel).mesh(nodes)
+    return Wayfinder(own, facts, backend, tunnel, encrypted).mesh(nodes)
 
 
 def reached_directly(node: Node, version: int, facts: NodeFacts, backend: Backend) -> bool:
@@ -154,6 +181,4 @@ def overhead(facts: NodeFacts, backend: Backend) -> int:
     `auto` reckons with VXLAN from the beginning: a pod keeps its MTU, also when a node joins that needs the tunnel.
     It is that of IPv4 if this node has such an address: a node that joins with IPv6 alone tells by ICMP.
     """
-    if backend == "direct":
-        return 0
-    return OVERHEAD[IPV4 if facts.address(IPV4) is not None else IPV6]
+    return OVERHEAD[backend][IPV4 if facts.address(IPV4) is not None else IPV6]

@@ -3,7 +3,7 @@
 from podnet.model.attachment import Attachment, Namespace, NamespaceId, link_name
 from podnet.model.lease import Lease, PodAddress
 from podnet.model.network import DNS, Network, PodRoute, Range
-from podnet.model.node import Backend, Node, NodeFacts, Tunnel
+from podnet.model.node import Backend, Node, NodeFacts, Tunnel, WireGuardEnd, WireGuardPort
 from podnet.model.terms import PLAIN, Bandwidth, Delegation, KubernetesPod, PortMapping, Rate, Terms, bracketed
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "Rate",
     "Terms",
     "Tunnel",
+    "WireGuardEnd",
+    "WireGuardPort",
     "bracketed",
     "link_name",
 ]

@@ -24,6 +24,8 @@ from podnet.plan.objects import (
     Sysctl,
     Tbf,
     Vxlan,
+    WireGuard,
+    WireGuardPeer,
 )
 from podnet.plan.plan import NftObject, Object, Plan, Step, inverse, merged
 from podnet.plan.tables import NODES, REMOTE, TABLE
@@ -53,6 +55,8 @@ __all__ = [
     "Sysctl",
     "Tbf",
     "Vxlan",
+    "WireGuard",
+    "WireGuardPeer",
     "decode",
     "diff",
     "encode",

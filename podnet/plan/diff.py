@@ -6,11 +6,15 @@ import msgspec
 
 from podnet.netlink.rtnl.qdisc import PSCHED_TICK_NS
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Address, Key, Link, Place, Sysctl, Tbf
+from podnet.plan.objects import TUN, WIREGUARD, Address, Key, Link, Place, Sysctl, Tbf, WireGuard, WireGuardPeer
 from podnet.plan.plan import Object, Plan, Step
 
 State = Mapping[Key, Object]
 """Observed objects by key."""
+
+
+TUNNELS = frozenset({"vxlan", WIREGUARD, TUN})
+"""Kinds of links of which one is made anew where it was born otherwise than it should be."""
 
 
 def key_of(thing: Object) -> Key:
@@ -95,6 +99,11 @@ def satisfies(found: Object, wanted: Object) -> bool:
             and not _is_other(found, wanted)
             and found.up == wanted.up
         )
+    if isinstance(wanted, WireGuard) and isinstance(found, WireGuard):
+        return (found.public_key, found.port) == (wanted.public_key, wanted.port)
+    if isinstance(wanted, WireGuardPeer) and isinstance(found, WireGuardPeer):
+        same = msgspec.structs.replace(found, allowed_ips=wanted.allowed_ips) == wanted
+        return same and set(found.allowed_ips) == set(wanted.allowed_ips)
     if isinstance(wanted, Tbf) and isinstance(found, Tbf):
         # The kernel keeps the burst as the time that it takes, and tells that in whole ticks.
         tick = 1 + wanted.rate * PSCHED_TICK_NS // 1_000_000_000
@@ -105,15 +114,15 @@ def satisfies(found: Object, wanted: Object) -> bool:
 def _without_others(observed: State, wanted: State, ours: Iterable[Object]) -> tuple[State, list[Step]]:
     """Return `observed` without links that must be made anew and what is on them, and the steps that end those.
 
-    Those are links that were born with other options, and tunnels with another address of `ours` than they should have:
+    Those are links that were born otherwise, and VXLAN devices with another address of `ours` than they should have:
     with its last address of a family, the kernel ends all of that family on a link, permanent neighbours too.
     """
     strays = {place_of(thing) for thing in ours if isinstance(thing, Address) and thing.key not in wanted}
     others = [
         found
         for key, thing in wanted.items()
-        if isinstance(thing, Link) and thing.vxlan and isinstance(found := observed.get(key), Link)
-        if _is_other(found, thing) or place_of(found) in strays
+        if isinstance(thing, Link) and thing.kind in TUNNELS and isinstance(found := observed.get(key), Link)
+        if _is_other(found, thing) or (thing.vxlan and place_of(found) in strays)
     ]
     gone = {place_of(link) for link in others}
     reason = "it has an address or was born with options that it should not have: it is made anew"
@@ -123,7 +132,9 @@ def _without_others(observed: State, wanted: State, ours: Iterable[Object]) -> t
 
 def _is_other(found: Link, wanted: Link) -> bool:
     """Tell whether `found` would have to be another from birth on to be as `wanted`."""
-    return wanted.vxlan is not None and found.vxlan != wanted.vxlan
+    if wanted.vxlan is not None:
+        return found.vxlan != wanted.vxlan
+    return wanted.kind in TUNNELS and found.kind != wanted.kind
 
 
 def place_of(thing: Object) -> tuple[Place, str]:

@@ -49,12 +49,25 @@ from podnet.netlink.rtnl.route import (
     RTNH_F_ONLINK,
 )
 from podnet.netlink.rtnl.tc import CLSACT_INGRESS, TC_H_CLSACT, TC_H_ROOT
-from podnet.plan.objects import Address, Fdb, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import (
+    WIREGUARD,
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Place,
+    Redirect,
+    Route,
+    Sysctl,
+    Tbf,
+    WireGuard,
+    WireGuardPeer,
+)
 from podnet.plan.plan import Plan, Verb, peers_made
 
 IPV4 = 4
 
-Channel = Literal["route", "netfilter", "sysctl"]
+Channel = Literal["route", "netfilter", "sysctl", "wireguard"]
 Indexes = Mapping[tuple[Place, str], int]
 
 _NO_AUTOCONF = Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE)
@@ -62,6 +75,7 @@ _ROUTE_LOCALNET = {IPV4_DEVCONF["route_localnet"]: 1}
 _BRIDGE = LinkInfo("bridge", Bridge(mcast_snooping=0))
 """Ports are isolated, so no multicast goes between them; watching it would cost each port that joins."""
 _IFB = LinkInfo("ifb")
+_WIREGUARD = LinkInfo(WIREGUARD)
 _ISOLATED = BridgePort(isolated=1)
 
 REDIRECT_HANDLE = 0x80000800
@@ -81,8 +95,9 @@ class Batch(NamedTuple):
 def encode(plan: Plan, indexes: Indexes, namespace: int | None = None) -> list[Batch]:
     """Return the batches of `plan`; `namespace` is a descriptor of the pod's, needed where a veth's peer is born there.
 
-    A batch ends where the next step belongs to another namespace or channel.  Steps of channel ``sysctl`` have no
-    request: files are written by the edge that carries the batch out.  Raise `KeyError` for a link without index.
+    A batch ends where the next step belongs to another namespace or channel.  Steps of channels ``sysctl`` and
+    ``wireguard`` have no request: files are written, and keys read, by the edge that carries the batch out; see
+    :mod:`podnet.plan.wireguard`.  Raise `KeyError` for a link without index.
     """
     links = [s for s in plan.steps if isinstance(s.object, Link)]
     context = _Context(
@@ -189,6 +204,10 @@ def _ifb_info(_link: Link, _context: _Context) -> LinkInfo:
     return _IFB
 
 
+def _wireguard_info(_link: Link, _context: _Context) -> LinkInfo:
+    return _WIREGUARD
+
+
 def _vxlan_info(link: Link, context: _Context) -> LinkInfo:
     """Return the options of a VXLAN device.
 
@@ -214,6 +233,7 @@ _KINDS: dict[str, Callable[[Link, _Context], LinkInfo]] = {
     "bridge": _bridge_info,
     "ifb": _ifb_info,
     "vxlan": _vxlan_info,
+    WIREGUARD: _wireguard_info,
 }
 
 
@@ -294,7 +314,7 @@ def _redirect(redirect: Redirect, verb: Verb, context: _Context) -> list[Request
     return [qdisc.replace(), Filter(ifindex=index, parent=CLSACT_INGRESS).delete(), redirection.add()]
 
 
-def _sysctl(_sysctl: Sysctl, _verb: Verb, _context: _Context) -> list[Request]:
+def _by_the_edge(_thing: Sysctl | WireGuard | WireGuardPeer, _verb: Verb, _context: _Context) -> list[Request]:
     return []
 
 
@@ -314,5 +334,7 @@ _ENCODERS: dict[type, tuple[Channel, Encoder]] = {
     Fdb: ("route", _fdb),
     Tbf: ("route", _tbf),
     Redirect: ("route", _redirect),
-    Sysctl: ("sysctl", _sysctl),
+    Sysctl: ("sysctl", _by_the_edge),
+    WireGuard: ("wireguard", _by_the_edge),
+    WireGuardPeer: ("wireguard", _by_the_edge),
 }

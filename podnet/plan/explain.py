@@ -1,4 +1,4 @@
-"""A plan as text: the `ip`, `bridge`, `tc` and `nft` commands it amounts to, each with its reason.
+"""A plan as text: the `ip`, `bridge`, `tc`, `wg` and `nft` commands it amounts to, each with its reason.
 
 The text is not a picture of the plan but the plan in another language: run by `sh` in a fresh namespace, it leaves
 the kernel in the state that applying the plan leaves it in.  One message may take two commands, since `ip link add`
@@ -9,7 +9,21 @@ from collections.abc import Callable, Iterator
 from shlex import quote
 from typing import Any, NamedTuple
 
-from podnet.plan.objects import PROTOCOL_BOOT, Address, Fdb, Link, Neighbour, Place, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import (
+    PROTOCOL_BOOT,
+    TUN,
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Place,
+    Redirect,
+    Route,
+    Sysctl,
+    Tbf,
+    WireGuard,
+    WireGuardPeer,
+)
 from podnet.plan.plan import Plan, Step, Verb, peers_made
 
 NAMED_NAMESPACES = "/run/netns/"
@@ -120,7 +134,11 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
     if verb == "delete":
         yield f"{ip} link del {name}"
         return
-    made_here = verb == "add" and link.kind and not (link.kind == "veth" and not link.peer)
+    if verb == "add" and link.kind == TUN:
+        # It answers when it has set the MTU that it likes.
+        inside = speaker.inside(link.at)
+        yield f"{inside}wireguard-go {name} && {inside}wg show {name} >/dev/null"
+    made_here = verb == "add" and link.kind and link.kind != TUN and not (link.kind == "veth" and not link.peer)
     if made_here:
         kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_tunnel(link)}{_peer(link, speaker, links)}"
         yield f"{ip} link add {name}{_born_with(link)} type {kind}"
@@ -215,6 +233,23 @@ def _fdb(entry: Fdb, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[st
     yield f"{speaker.bridge(entry.at)} fdb {words} {entry.mac} dev {dev} dst {entry.dst} self{permanent}"
 
 
+def _wireguard(device: WireGuard, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    port, key = (0, "/dev/null") if verb == "delete" else (device.port, device.private_key)
+    yield f"{speaker.inside(device.at)}wg set {quote(device.dev)} listen-port {port} private-key {quote(key)}"
+
+
+def _peer_of(peer: WireGuardPeer, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
+    words = [f"{speaker.inside(peer.at)}wg set {quote(peer.dev)} peer {peer.public_key}"]
+    if verb == "delete":
+        words.append("remove")
+    else:
+        if peer.endpoint is not None:
+            host = f"[{peer.endpoint}]" if peer.endpoint.version == 6 else str(peer.endpoint)  # noqa: PLR2004 - IPv6
+            words.append(f"endpoint {quote(f'{host}:{peer.port}')}")
+        words.append(f"allowed-ips {quote(','.join(map(str, peer.allowed_ips)))}")
+    yield " ".join(words)
+
+
 def _tbf(tbf: Tbf, verb: Verb, speaker: Speaker, _links: Links) -> Iterator[str]:
     tc, dev = speaker.tc(tbf.at), quote(tbf.dev)
     if verb == "delete":
@@ -252,6 +287,8 @@ _SPOKEN: dict[type, Callable[[Any, Verb, Speaker, Links], Iterator[str]]] = {
     Route: _route,
     Neighbour: _neighbour,
     Fdb: _fdb,
+    WireGuard: _wireguard,
+    WireGuardPeer: _peer_of,
     Tbf: _tbf,
     Redirect: _redirect,
     Sysctl: _sysctl,

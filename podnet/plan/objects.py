@@ -47,11 +47,16 @@ class Vxlan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     dev: str
 
 
+WIREGUARD, TUN = "wireguard", "tun"
+"""The kinds of a link that speaks WireGuard: the kernel's own, and the one that wireguard-go makes and serves."""
+
+
 class Link(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A network device.
 
-    `kind` is ``bridge``, ``veth``, ``ifb``, ``vxlan`` or empty for a link that podnet did not make (`lo`).  A veth's
-    host end names its `peer`, a link at the pod, which the same message creates.  `vxlan` are that kind's options.
+    `kind` is ``bridge``, ``veth``, ``ifb``, ``vxlan``, ``wireguard``, ``tun`` or empty for a link that podnet did not
+    make (`lo`).  A ``tun`` is brought about by wireguard-go, a program that serves it and ends with it.  A veth's host
+    end names its `peer`, a link at the pod, which the same message creates.  `vxlan` are that kind's options.
     Empty strings and zeros are left as the kernel has them.  An ifb's MAC is given at birth or never: the kernel
     refuses to set it later (EOPNOTSUPP).
     `queues` is the count of transmit and of receive queues it is born with, 0 the kernel's choice, one per CPU:
@@ -147,6 +152,44 @@ class Fdb(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def key(self) -> Key:
         """One entry per MAC and link; that one entry may have several destinations is not made use of."""
         return ("fdb", self.at, self.dev, self.mac)
+
+
+class WireGuard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the WireGuard device `dev` is: it has the key in the file `private_key`, and receives at UDP `port`.
+
+    A plan has no secret in it: whether the device has that key is seen by `public_key`, in base64.
+    """
+
+    at: Place
+    dev: str
+    private_key: str
+    public_key: str
+    port: int
+
+    @property
+    def key(self) -> Key:
+        """One per device."""
+        return ("wireguard", self.at, self.dev)
+
+
+class WireGuardPeer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A peer of the WireGuard device `dev`, known by its `public_key`, in base64.
+
+    What is sent to its `allowed_ips` is encrypted for it and goes to `port` of `endpoint`, and what it sends is taken
+    if its source is one of them.  An address is allowed to one peer: whoever is given it last has it.
+    """
+
+    at: Place
+    dev: str
+    public_key: str
+    endpoint: IPAddress | None
+    port: int
+    allowed_ips: tuple[IPNetwork, ...]
+
+    @property
+    def key(self) -> Key:
+        """One per key and device."""
+        return ("peer", self.at, self.dev, self.public_key)
 
 
 class Tbf(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -8,10 +8,21 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, Self
 
 from podnet.nft import Chain, Element, Rule, Set, Table
-from podnet.plan.objects import Address, Fdb, Link, Neighbour, Redirect, Route, Sysctl, Tbf
+from podnet.plan.objects import (
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Redirect,
+    Route,
+    Sysctl,
+    Tbf,
+    WireGuard,
+    WireGuardPeer,
+)
 
 NftObject = Table | Chain | Set | Element | Rule
-Object = Link | Address | Route | Neighbour | Fdb | Tbf | Redirect | Sysctl | NftObject
+Object = Link | Address | Route | Neighbour | Fdb | WireGuard | WireGuardPeer | Tbf | Redirect | Sysctl | NftObject
 
 Verb = Literal["add", "set", "delete", "flush"]
 """add: make what is not there · set: bring what is there (or not) to this state · delete · flush: empty a chain."""
@@ -65,7 +76,8 @@ def inverse(plan: Plan) -> Plan:
     """Return the plan that ends all that `plan` adds, last first.
 
     A sysctl has no inverse: what it was before is not known here, and another may rely on it.  Neither has a link
-    that podnet did not make.  A veth's pod end goes with its host end, a rule with the others of its chain.
+    that podnet did not make.  A veth's pod end goes with its host end, a rule with the others of its chain, what a
+    WireGuard device is with the device.
     """
     peers = peers_made(plan)
     steps: list[Step] = []
@@ -76,7 +88,7 @@ def inverse(plan: Plan) -> Plan:
             if step.verb == "add" and (not steps or steps[-1].object != made.chain):
                 steps.append(emptied)
             continue
-        if step.verb != "add" or isinstance(made, Sysctl):
+        if step.verb != "add" or isinstance(made, Sysctl | WireGuard):
             continue
         if isinstance(made, Link) and (not made.kind or (made.at == "pod" and made.name in peers)):
             continue

@@ -15,7 +15,8 @@ from typing import Literal
 from podnet.errors import InvalidConfiguration
 from podnet.model import Lease, Network, PodAddress, Range
 from podnet.nft import Element
-from podnet.plan import Address, Fdb, Link, Neighbour, Plan, Route, explain, inverse
+from podnet.plan import Address, Fdb, Link, Neighbour, Plan, Route, WireGuard, explain, inverse
+from podnet.plan.objects import TUN
 from podnet.script import iptables, nftables
 from podnet.script.words import IPV4, NAMESPACE, Variables, placeholder
 
@@ -92,6 +93,10 @@ def pod_lease(network: Network, spans: Spans, chosen: Sequence[int]) -> Lease:
 def _programs(network: Network, node: Plan, firewall: Firewall) -> Iterator[str]:
     if network.datapath == "bridge" or any(isinstance(step.object, Fdb) for step in node.steps):
         yield "bridge"
+    if any(isinstance(step.object, WireGuard) for step in node.steps):
+        yield "wg"
+    if any(isinstance(step.object, Link) and step.object.kind == TUN for step in node.steps):
+        yield "wireguard-go"
     if firewall == "nft":
         yield "nft"
         return
@@ -117,6 +122,10 @@ def _node(node: Plan, firewall: Firewall) -> str:
     return "\n".join((*lines, *rules, "}")) + "\n\n"
 
 
+_BIRTHS = ("ip link add ", "wireguard-go ")
+"""How commands begin that are refused where the link is there."""
+
+
 def _node_lines(node: Plan) -> Iterator[str]:
     variables = Variables()
     said = ""
@@ -131,7 +140,7 @@ def _node_lines(node: Plan) -> Iterator[str]:
             yield variables.comment(said)
         for line in explain(Plan((again,)), NAMESPACE):
             command = variables.command(line.command)
-            if isinstance(made, Link) and made.kind and line.command.startswith("ip link add "):
+            if isinstance(made, Link) and made.kind and line.command.startswith(_BIRTHS):
                 command = f"ip link show dev {quote(made.name)} >/dev/null 2>&1 ||\n        {command}"
             yield command
 

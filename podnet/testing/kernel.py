@@ -12,6 +12,7 @@ It behaves as Linux does in what decides whether the engine is right:
 - an element of a map leads where it leads until it is deleted;
 - a VXLAN device ends with the link it sends by; of one VNI, port, link and family there is one device; its forwarding
   table stays when it goes down;
+- an address is allowed to one peer of a WireGuard device, the last that it was given to;
 - a batch of rtnetlink runs on after a refusal, a batch of nftables is carried out whole or not at all, a plan ends
   with the batch in which something was refused;
 - taking away what is gone already is tolerated; links of the doomed group go together, strangers in it stay.
@@ -49,9 +50,12 @@ from podnet.plan import (
     Step,
     Sysctl,
     Tbf,
+    WireGuard,
+    WireGuardPeer,
     headline,
     state_of,
 )
+from podnet.plan.diff import TUNNELS
 from podnet.plan.objects import Place
 from podnet.plan.plan import peers_made
 from podnet.testing.outcomes import Crash, Fault, Reaped, Refusal, Sending, Where
@@ -193,8 +197,8 @@ class FakeKernel:
         links = [o for o in self.node.links() if o.group in groups and o.alias.startswith("podnet:")]
         own = {link.name for link in links}
         found: list[Object] = [*links]
-        tunnels = {link.name for link in links if link.vxlan}
-        found += [o for o in objects if isinstance(o, Address | Fdb) and o.dev in tunnels]
+        tunnels = {link.name for link in links if link.kind in TUNNELS}
+        found += [o for o in objects if isinstance(o, Address | Fdb | WireGuardPeer) and o.dev in tunnels]
         found += [o for o in objects if isinstance(o, Neighbour) and o.dev in own]
         shaping = [o for o in objects if isinstance(o, Tbf | Redirect) and o.dev in own]
         if any(link.kind == "ifb" for link in links) or any(isinstance(o, Tbf) for o in shaping):
@@ -278,7 +282,10 @@ class FakeKernel:
                     names.append(("node", thing.master))
                 if thing.vxlan and thing.vxlan.dev and creates(step):
                     names.append(("node", thing.vxlan.dev))
-            elif isinstance(thing, Address | Neighbour | Fdb | Route | Tbf | Redirect) and thing.dev:
+            elif (
+                isinstance(thing, Address | Neighbour | Fdb | WireGuard | WireGuardPeer | Route | Tbf | Redirect)
+                and thing.dev
+            ):
                 names.append((thing.at, thing.dev))
                 if isinstance(thing, Redirect) and step.verb != "delete":
                     names.append((thing.at, thing.to))
@@ -375,4 +382,6 @@ def _batch_of(step: Step) -> tuple[str, Place]:
     thing = step.object
     if isinstance(thing, Link | Address | Route | Neighbour | Fdb | Tbf | Redirect):
         return "route", thing.at
+    if isinstance(thing, WireGuard | WireGuardPeer):
+        return "wireguard", thing.at
     return ("sysctl", thing.at) if isinstance(thing, Sysctl) else ("netfilter", "node")

@@ -8,7 +8,21 @@ from msgspec.structs import replace
 
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.nft.element import bounds
-from podnet.plan import Address, Fdb, Link, Neighbour, Object, Redirect, Route, Step, Sysctl, Tbf, key_of
+from podnet.plan import (
+    Address,
+    Fdb,
+    Link,
+    Neighbour,
+    Object,
+    Redirect,
+    Route,
+    Step,
+    Sysctl,
+    Tbf,
+    WireGuard,
+    WireGuardPeer,
+    key_of,
+)
 from podnet.plan.objects import Key, Place
 from podnet.plan.plan import Verb
 
@@ -45,6 +59,8 @@ class Space:
             Route: self._route,
             Neighbour: self._neighbour,
             Fdb: self._fdb,
+            WireGuard: self._wireguard,
+            WireGuardPeer: self._peer,
             Tbf: self._tbf,
             Redirect: self._redirect,
             Sysctl: self._sysctl,
@@ -214,6 +230,19 @@ class Space:
             return (self._delete(entry) if found == entry else 0) if found else errno.ENOENT
         return self._add(entry, verb, present=found is not None)
 
+    def _wireguard(self, device: WireGuard, _verb: Verb) -> int:
+        return self._add(replace(device, private_key=""), "set", present=True)  # in which file it was is not seen
+
+    def _peer(self, peer: WireGuardPeer, verb: Verb) -> int:
+        if verb == "delete":
+            self.objects.pop(peer.key, None)  # one that is not there is no refusal
+            return 0
+        for other in [thing for thing in self.objects.values() if isinstance(thing, WireGuardPeer)]:
+            if other.dev == peer.dev and other.key != peer.key:  # an address is one peer's: the last one's
+                left = tuple(cidr for cidr in other.allowed_ips if cidr not in peer.allowed_ips)
+                self.put(replace(other, allowed_ips=left))
+        return self._add(peer, "set", present=True)
+
     def _tbf(self, tbf: Tbf, verb: Verb) -> int:
         if verb == "delete":
             return self._delete(tbf) if tbf.key in self.objects else errno.ENOENT
@@ -301,10 +330,14 @@ class Space:
         return not device or device in EVERY_LINK or self.link(device) is not None
 
 
+OBSERVED = {Address, Neighbour, Fdb, Route, Tbf, Redirect, WireGuard, WireGuardPeer}
+"""What is asked for by the link that it is on."""
+
+
 def observed(space: Space, wanted: list[Object]) -> Iterator[Object]:
     """Yield what is in `space` of the keys of `wanted`, and what stands beside it on the same links or in its table."""
     names = {name for thing in wanted for name in _links_of(thing)}
-    kinds = tuple({type(thing) for thing in wanted} & {Address, Neighbour, Fdb, Route, Tbf, Redirect})
+    kinds = tuple({type(thing) for thing in wanted} & OBSERVED)
     bare_routes = any(isinstance(thing, Route) and not thing.dev for thing in wanted)
     for thing in space.objects.values():
         if isinstance(thing, Link):
@@ -331,7 +364,9 @@ def _links_of(thing: Object) -> Iterator[str]:
             yield thing.master
         if thing.vxlan and thing.vxlan.dev:
             yield thing.vxlan.dev
-    elif isinstance(thing, Address | Neighbour | Fdb | Tbf | Redirect) or (isinstance(thing, Route) and thing.dev):
+    elif isinstance(thing, Address | Neighbour | Fdb | WireGuard | WireGuardPeer | Tbf | Redirect) or (
+        isinstance(thing, Route) and thing.dev
+    ):
         yield thing.dev
     if isinstance(thing, Redirect) and thing.to:
         yield thing.to

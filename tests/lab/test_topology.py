@@ -46,7 +46,7 @@ def test_the_files_say_what_the_lab_is(lab: Topology) -> None:
     settings = parse_settings(node_settings(lab), "/etc/podnet/podnet.yaml", "n1")
     assert (settings.node, settings.datapath, settings.backend) == ("n1", lab.datapath, lab.backend)
     assert settings.nodes == "/etc/podnet/nodes.yaml"
-    nodes = parse_nodes(node_list(lab), settings.nodes, settings.cluster_cidrs)
+    nodes = parse_nodes(node_list(lab, {}), settings.nodes, settings.cluster_cidrs)
     assert [(n.name, n.addresses, n.pod_cidrs) for n in nodes] == [
         (n.name, n.addresses, n.pod_cidrs) for n in lab.nodes
     ]
@@ -79,6 +79,7 @@ def test_nodes_are_on_two_lans_where_the_backend_needs_none_in_common(
         "direct": [["n1", "n2", "n3"], ["n1", "n2", "n3"]],
         "vxlan": [["n1"], ["n2"]],
         "auto": [["n1", "n3"], ["n2"]],
+        "wireguard": [["n1"], ["n2"]],
     }
 
 
@@ -115,7 +116,7 @@ def test_pods_are_called_as_the_study_notes_call_theirs() -> None:
         ({"pods": -1}, "0 to 100"),
         ({"pods": 101}, "0 to 100"),
         ({"datapath": "macvlan"}, "one of ptp, bridge"),
-        ({"backend": "carrier-pigeon"}, "one of direct, vxlan, auto"),
+        ({"backend": "carrier-pigeon"}, "one of direct, vxlan, auto, wireguard"),
         ({"families": ()}, "4, 6 or both"),
         ({"families": (5,)}, "4, 6 or both"),
     ],

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import NamedTuple
 
+import msgspec
+
 from podnet.cluster.document import IPNetwork
-from podnet.cluster.kubernetes.objects import NodeObject
+from podnet.cluster.kubernetes.objects import WIREGUARD_KEY, NodeObject
 from podnet.cluster.nodes import pool_fault, unreachable, within
 from podnet.model import Node
+from podnet.wireguard.key import from_text, to_text
 
 
 class Claim(NamedTuple):
@@ -27,6 +30,7 @@ class Claim(NamedTuple):
 class Candidate(NamedTuple):
     """A Node for itself: what it would be in the model, what it claims, and what is wrong with it, "" for nothing.
 
+    `remark` is said of one that is a node all the same.
     Made once of each Node, so that a change among thousands costs little more than to sort them.
     """
 
@@ -34,10 +38,11 @@ class Candidate(NamedTuple):
     node: Node
     claims: tuple[Claim, ...]
     fault: str
+    remark: str = ""
 
 
 class Listing(NamedTuple):
-    """The `nodes` by name, and what was `ignored`, each with its reason."""
+    """The `nodes` by name, and what was `ignored` of them or of what they say, each with its reason."""
 
     nodes: tuple[Node, ...]
     ignored: tuple[str, ...]
@@ -48,8 +53,9 @@ def candidate(object_: NodeObject, cluster_cidrs: Sequence[IPNetwork] = ()) -> C
     # A pod CIDR before an address that lies in it.
     networks = [*object_.pod_cidrs, *(ip_network(address) for address in object_.addresses)]
     claims = tuple(Claim(int(n.network_address), int(n.broadcast_address), n, object_.name) for n in networks)
-    node = Node(object_.name, object_.addresses, object_.pod_cidrs)
-    return Candidate(object_, node, claims, _fault(object_, cluster_cidrs))
+    key, remark = _key(object_)
+    node = Node(object_.name, object_.addresses, object_.pod_cidrs, key)
+    return Candidate(object_, node, claims, _fault(object_, cluster_cidrs), remark)
 
 
 def listed(candidates: Iterable[Candidate]) -> Listing:
@@ -57,6 +63,7 @@ def listed(candidates: Iterable[Candidate]) -> Listing:
     nodes: list[Node] = []
     ignored: list[str] = []
     claimed = {4: _Claimed(), 6: _Claimed()}
+    keys: dict[str, str] = {}
     for one in sorted(candidates, key=lambda one: (one.object.created, one.object.name)):
         fault = one.fault or _rivalry(one, claimed)
         if fault:
@@ -64,6 +71,12 @@ def listed(candidates: Iterable[Candidate]) -> Listing:
             continue
         for claim in one.claims:
             claimed[claim.network.version].add(claim)
+        if one.remark:
+            ignored.append(one.remark)
+        owner = keys.setdefault(one.node.wireguard, one.node.name) if one.node.wireguard else one.node.name
+        if owner != one.node.name:
+            ignored.append(f"the WireGuard key of Node {one.node.name} is ignored: it is that of Node {owner}")
+            one = one._replace(node=msgspec.structs.replace(one.node, wireguard=""))  # noqa: PLW2901 - the same, less that
         nodes.append(one.node)
     return Listing(tuple(sorted(nodes, key=lambda node: node.name)), tuple(sorted(ignored)))
 
@@ -111,6 +124,15 @@ def _rivalry(one: Candidate, claimed: dict[int, _Claimed]) -> str:
             remedy = "delete one Node, or give it another podCIDR"
             return f"{claim.network} overlaps {rival.network} of {rival.owner}; {remedy}"
     return ""
+
+
+def _key(node: NodeObject) -> tuple[str, str]:
+    """Return the public key that a Node tells, and what is to be said where it is none."""
+    key = dict(node.annotations).get(WIREGUARD_KEY, "")
+    try:
+        return (to_text(from_text(key)) if key else ""), ""
+    except ValueError as error:
+        return "", f"annotation {WIREGUARD_KEY} of Node {node.name} is {error}; its daemon writes it anew"
 
 
 def _fault(node: NodeObject, cluster_cidrs: Sequence[IPNetwork]) -> str:

@@ -8,9 +8,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from podnet.cluster.document import IPNetwork
 from podnet.cluster.kubernetes.access import Access
@@ -21,11 +22,12 @@ from podnet.cluster.kubernetes.events import Events
 from podnet.cluster.kubernetes.listing import Candidate, Listing, candidate, listed
 from podnet.cluster.kubernetes.objects import WireNode, keep_node
 from podnet.cluster.kubernetes.reflector import GONE, List, Reflector, Watch
-from podnet.cluster.kubernetes.status import network_is_up
+from podnet.cluster.kubernetes.status import annotate, network_is_up
 from podnet.errors import IOFailure, PodnetError
 from podnet.model import Node
 
 PATH = "/api/v1/nodes"
+FORBIDDEN = 403
 LIMIT = 500
 """Nodes to a page of a list: some megabytes, decoded and let go before the next."""
 WATCH_SECONDS = 300, 600
@@ -42,13 +44,18 @@ ENDING = 1.0
 
 
 class KubernetesNodes:
-    """The nodes that `access` tells of; `name` is this one's.
+    """The nodes that `access` tells of; `name` is this one's, and `annotations` what its Node is to have.
 
     `known` are the nodes until there is a first list.  `error` says what is amiss with the API server and since when.
     """
 
     def __init__(
-        self, access: Access, name: str, known: tuple[Node, ...] = (), cluster_cidrs: Sequence[IPNetwork] = ()
+        self,
+        access: Access,
+        name: str,
+        known: tuple[Node, ...] = (),
+        cluster_cidrs: Sequence[IPNetwork] = (),
+        annotations: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Begin to ask, in a thread."""
         self.name = name
@@ -69,6 +76,7 @@ class KubernetesNodes:
         self._attempted = False
         self._failure: tuple[PodnetError, float] | None = None
         self._unsaid = ""
+        self._annotations = annotations
         self._serving = self._announcing = False
         self._ending = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -220,42 +228,58 @@ class KubernetesNodes:
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
-    # The node's condition
+    # What the node itself says: its condition, its annotations
 
     def _announce(self) -> None:
         with self._lock:
             self._announce_locked()
 
     def _announce_locked(self) -> None:
-        """Begin to tell the API server that the network is up, if it says that it is not; with the lock."""
-        if self._unavailable() and not self._announcing:
+        """Begin to tell the API server what it does not say of this node, if there is something; with the lock."""
+        if any(self._untold()) and not self._announcing:
             self._announcing = True
-            threading.Thread(target=self._say_up, name="kubernetes-status", daemon=True).start()
+            threading.Thread(target=self._say, name="kubernetes-status", daemon=True).start()
 
-    def _unavailable(self) -> bool:
+    def _untold(self) -> tuple[bool, dict[str, str]]:
+        """Return whether it is to be told that the network is up, and the annotations that it lacks; with the lock."""
         own = self._reflector.objects.get(self.name)
-        return self._serving and own is not None and own.object.network_unavailable
+        if own is None:
+            return False, {}
+        found = dict(own.object.annotations)
+        lacking = {key: value for key, value in self._annotations.items() if found.get(key) != value}
+        return self._serving and own.object.network_unavailable, lacking
 
-    def _say_up(self) -> None:
+    def _say(self) -> None:
         """Say it until it is so; in a thread of its own, since the other one listens."""
         backoff = Backoff(random.random)
         while not self._ending.is_set():
             with self._lock:
-                if not self._unavailable():
+                unavailable, annotations = self._untold()
+                if not unavailable and not annotations:
                     self._announcing = False
                     return
-            try:
-                network_is_up(self._announcer, self.name)
-            except PodnetError as error:
-                unsaid = f"that the network is up cannot be said: {error.msg}"
-            else:
-                unsaid = ""
+            unsaid = self._try_to_say(unavailable=unavailable, annotations=annotations)
             self._announcer.release()
             with self._lock:
                 if unsaid != self._unsaid and not self._ending.is_set():
                     self._unsaid = unsaid
                     self._tell()
             self._ending.wait(backoff.wait())  # also where it was said: the watch tells that it is so
+
+    def _try_to_say(self, *, unavailable: bool, annotations: Mapping[str, str]) -> str:
+        """Tell the API server; return what could not be said and why, "" where all could."""
+        what = "that the network is up"
+        try:
+            if unavailable:
+                network_is_up(self._announcer, self.name)
+            if annotations:
+                what = f"annotation {', '.join(annotations)} of Node {self.name}"
+                annotate(self._announcer, self.name, annotations)
+        except PodnetError as error:
+            forbidden = isinstance(error, RefusedError) and error.status == FORBIDDEN
+            remedy = "; let podnet's ClusterRole `patch` nodes and nodes/status" if forbidden else ""
+            return f"{what} cannot be said: {error.msg}{remedy}"
+        return ""
 
 
 def _since(error: PodnetError, since: float) -> PodnetError:

@@ -14,6 +14,8 @@ IPNetwork = IPv4Network | IPv6Network
 
 ANNOTATIONS = "podnet.dev/"
 """What the keys of the annotations begin with that are kept."""
+WIREGUARD_KEY = ANNOTATIONS + "wireguard-public-key"
+"""The annotation by which a node tells the others its key."""
 
 
 class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", gc=False):
