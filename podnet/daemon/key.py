@@ -46,8 +46,8 @@ def _make(path: str) -> None:
     """Make the file whole or not at all, and not over another's: the daemon and `podnet node key` may begin at once."""
     folder = os.path.dirname(path)  # noqa: PTH120 - a str
     os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - a str
-    temporary = f"{path}.{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
+    temporary = f"{path}.{os.urandom(4).hex()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
     try:
         os.write(descriptor, to_text(clamped(os.urandom(KEY_BYTES))).encode() + b"\n")
         os.fsync(descriptor)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
 from podnet.errors import DecodingFailure, InvalidConfiguration, NodeNotReady
 from podnet.model import Node
+from podnet.wireguard.key import to_text
 
 PATH = "/etc/podnet/nodes.yaml"
 
@@ -44,6 +45,17 @@ nodes:
         ),
         Node("n1", (ip_address("10.99.0.11"),), ()),
     )
+
+
+def test_a_key_as_people_write_it() -> None:
+    """Base64 needs no quotes, and one that is none, or another's, is refused with where the right one is."""
+    key = to_text(bytes(range(32)))
+    text = f"nodes:\n- {{name: a, addresses: [10.0.0.1]}}\n- name: b\n  addresses: [10.0.0.2]\n  wireguard: {key}\n"
+    assert [node.wireguard for node in parse_nodes(text, PATH)] == ["", key]
+    with pytest.raises(InvalidConfiguration, match=r":5: nodes\[1\].wireguard is not a key.*`podnet node key`"):
+        parse_nodes(text.replace(key, key[1:]), PATH)
+    with pytest.raises(InvalidConfiguration, match=r":8: nodes\[2\].wireguard of c is b's key already"):
+        parse_nodes(f"{text}- name: c\n  addresses: [10.0.0.3]\n  wireguard: {key}\n", PATH)
 
 
 @given(data=st.data())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podnet.cluster.settings import History, Settings, parse_settings, read_settings
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, PodnetError
-from podnet.model import Tunnel
+from podnet.model import Tunnel, WireGuardPort
 
 PATH = "/etc/podnet/podnet.yaml"
 
@@ -23,6 +23,7 @@ mtu: 1450
 uplink: eth1
 backend: auto
 vxlan: {vni: 7, port: 8472}
+wireguard: {port: 51821}
 cluster-cidrs: [10.244.0.0/16, "fd00:10:244::/56"]
 masquerade: false
 non-masquerade-cidrs: [192.168.0.0/16]
@@ -43,6 +44,7 @@ def test_every_key() -> None:
         uplink="eth1",
         backend="auto",
         vxlan=Tunnel(vni=7, port=8472),
+        wireguard=WireGuardPort(port=51821),
         cluster_cidrs=(ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/56")),
         masquerade=False,
         non_masquerade_cidrs=(ip_network("192.168.0.0/16"),),
@@ -84,6 +86,8 @@ def test_the_list_of_nodes_is_found_beside_the_file() -> None:
         ("vxlan: {vni: 16777216}", "vxlan.vni 16777216 is out of range"),
         ("vxlan:\n  port: 65536", "{}:2: vxlan.port 65536 is out of range; use 1 to 65535"),
         ("vxlan: {port: 0}", "vxlan.port 0 is out of range"),
+        ("wireguard: {port: 0}", "{}:1: wireguard.port 0 is out of range; use 1 to 65535"),
+        ("wireguard: {key: x}", "{}:1: wireguard.key is not known; known are port"),
         ("vxlan: 4789", "{}:1: vxlan is not what it should be: Expected `object`, got `int`"),
         ("[1]", "{}:1: the document is not what it should be: Expected `object`, got `array`"),
         ("cluster-cidrs:\n- 10.0.0.0/8\n- 7", "{}:3: cluster-cidrs[1] is not what it should be: Expected `str`"),

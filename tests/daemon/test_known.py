@@ -14,7 +14,7 @@ from podnet.model import Node, NodeFacts
 
 NODES = (
     Node("n1", (ip_address("10.0.0.1"), ip_address("fd99::1")), (ip_network("10.1.1.0/24"), ip_network("fd00:1::/64"))),
-    Node("n2", (), ()),
+    Node("n2", (), (), "AbC="),
 )
 FACTS = NodeFacts(name="n2", boot_id="b")
 

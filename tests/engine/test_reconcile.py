@@ -2,17 +2,19 @@
 
 import errno
 from ipaddress import ip_address, ip_network
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
 
 from podnet import mesh
 from podnet.errors import KernelError, NodeNotReady
-from podnet.model import Backend, Network, Node, Tunnel
+from podnet.model import Backend, Network, Node, Tunnel, WireGuardEnd
 from podnet.nft import Chain, Element, Rule, Set, Table
 from podnet.plan import GROUP_PODS, PROTOCOL, Address, Link, Neighbour, Object, Route, Sysctl, key_of
 from podnet.testing import FakeNode
 from podnet.testing.values import FACTS, a_network
+from podnet.wireguard.key import to_text
 
 NODES = tuple(Node(f"n{n}", (ip_address(f"10.99.0.1{n}"),), (ip_network(f"10.244.{n}.0/24"),)) for n in range(1, 4))
 
@@ -72,6 +74,38 @@ def test_nodes_come_and_go_by_tunnel(backend: Backend) -> None:
     assert sorted(told(nodes[0], moved)) == [*["delete Element"] * 2, "delete Fdb", "delete Neighbour", "delete Route"]
     told(nodes[0])
     assert not [thing for thing in node.state().values() if isinstance(thing, Link) and thing.kind == "vxlan"]
+
+
+@pytest.mark.parametrize("kind", ["wireguard", "tun"])
+def test_nodes_come_and_go_encrypted(kind: Literal["wireguard", "tun"]) -> None:
+    """A further node is a peer, two routes and an element, one that moves or has another key is one step."""
+    keys = [to_text(bytes([number]) * 32) for number in range(9)]
+    nodes = [
+        Node(f"n{n}", (ip_address(f"10.99.{n}.11"),), (ip_network(f"10.244.{n}.0/24"),), keys[n]) for n in range(1, 5)
+    ]
+    node = populated(a_network())
+    end = WireGuardEnd(kind=kind, private_key="/key", public_key=keys[1])
+    node.facts = replace(FACTS, wireguard=end)
+
+    def told(*listed: Node) -> list[str]:
+        node.mesh = mesh.between(listed, node.facts, "wireguard", Tunnel())
+        steps = [f"{step.verb} {type(step.object).__name__}" for step in node.reconcile().steps]
+        assert not node.reconcile()
+        return steps
+
+    told(*nodes[:2])
+    assert told(*nodes[:3]) == ["add Element", "add Route", "add WireGuardPeer", "add Route"]
+    moved = replace(nodes[2], addresses=(ip_address("10.99.9.11"),))
+    assert told(*nodes[:2], moved) == ["set WireGuardPeer"]
+    rekeyed = replace(moved, wireguard=keys[7])
+    assert told(*nodes[:2], rekeyed) == ["delete WireGuardPeer", "add WireGuardPeer"]
+    gone = ["delete Element", "delete Route", "delete Route", "delete WireGuardPeer"]
+    assert sorted(told(nodes[0], rekeyed)) == gone
+    keyless = replace(rekeyed, wireguard="")
+    assert sorted(told(nodes[0], keyless)) == ["delete Route", "delete WireGuardPeer"]
+    node.mesh = mesh.between(nodes[:3], node.facts, "direct", Tunnel())
+    node.reconcile()
+    assert not [thing for thing in node.state().values() if isinstance(thing, Link) and thing.kind == kind]
 
 
 LOSSES = [Element, Route, Neighbour, Rule, Address]

@@ -12,6 +12,7 @@ from podnet.errors import InvalidConfiguration
 from podnet.lab import topology as lab_topology
 from podnet.lab.topology import CLUSTER_CIDRS, Endpoint, Topology, colour, node_list, node_settings, topology
 from podnet.model import Backend
+from podnet.wireguard.key import to_text
 
 labs = st.builds(
     topology,
@@ -46,20 +47,28 @@ def test_the_files_say_what_the_lab_is(lab: Topology) -> None:
     settings = parse_settings(node_settings(lab), "/etc/podnet/podnet.yaml", "n1")
     assert (settings.node, settings.datapath, settings.backend) == ("n1", lab.datapath, lab.backend)
     assert settings.nodes == "/etc/podnet/nodes.yaml"
-    nodes = parse_nodes(node_list(lab, {}), settings.nodes, settings.cluster_cidrs)
-    assert [(n.name, n.addresses, n.pod_cidrs) for n in nodes] == [
-        (n.name, n.addresses, n.pod_cidrs) for n in lab.nodes
+    keys = {node.name: to_text(bytes([node.number]) * 32) for node in lab.nodes[1:]}
+    nodes = parse_nodes(node_list(lab, keys), settings.nodes, settings.cluster_cidrs)
+    assert [(n.name, n.addresses, n.pod_cidrs, n.wireguard) for n in nodes] == [
+        (n.name, n.addresses, n.pod_cidrs, keys.get(n.name, "")) for n in lab.nodes
     ]
 
 
 @pytest.mark.parametrize(
     ("backend", "families", "mtu"),
-    [("direct", (4, 6), 1500), ("vxlan", (4, 6), 1450), ("auto", (4,), 1450), ("auto", (6,), 1430)],
+    [
+        ("direct", (4, 6), 1500),
+        ("vxlan", (4, 6), 1450),
+        ("auto", (4,), 1450),
+        ("auto", (6,), 1430),
+        ("wireguard", (4, 6), 1440),
+        ("wireguard", (6,), 1420),
+    ],
 )
 def test_pods_links_leave_room_for_what_the_backend_takes(
     backend: Backend, families: tuple[int, ...], mtu: int
 ) -> None:
-    """Nothing, or the headers of VXLAN over the family that nodes have."""
+    """Nothing, or the headers of VXLAN or WireGuard over the family that nodes have."""
     assert topology(backend=backend, families=families).pod_mtu == mtu
 
 

@@ -24,6 +24,8 @@ from podnet.plan import (
     Sysctl,
     Tbf,
     Vxlan,
+    WireGuard,
+    WireGuardPeer,
     diff,
     key_of,
     satisfies,
@@ -63,6 +65,15 @@ OBJECTS: st.SearchStrategy[Any] = st.one_of(
     st.builds(Route, at=PLACES, dst=st.just(IPv4Network("10.0.0.0/8")), dev=NAMES, metric=st.integers(0, 2)),
     st.builds(Neighbour, at=PLACES, dev=NAMES, address=HOSTS, mac=MACS),
     st.builds(Fdb, at=PLACES, dev=NAMES, mac=MACS, dst=HOSTS),
+    st.builds(
+        WireGuardPeer,
+        at=PLACES,
+        dev=NAMES,
+        public_key=st.sampled_from(["k1", "k2"]),
+        endpoint=HOSTS,
+        port=st.just(51820),
+        allowed_ips=st.sampled_from([(), (IPv4Network("10.0.0.0/8"),)]),
+    ),
     st.builds(
         Tbf,
         at=PLACES,
@@ -293,6 +304,15 @@ def test_a_redirect_that_leads_nowhere_is_set() -> None:
     assert (step.object, step.verb) == (redirect, "set")
 
 
+ENCRYPTED = WireGuard(at="node", dev="wg0", private_key="/key", public_key="k1", port=51820)
+PEER = WireGuardPeer(
+    at="node",
+    dev="wg0",
+    public_key="k2",
+    endpoint=IPv4Address("192.0.2.2"),
+    port=51820,
+    allowed_ips=(IPv4Network("10.244.2.0/24"), IPv4Network("10.244.9.0/24")),
+)
 OPTIONS = Vxlan(vni=7, local=IPv4Address("192.0.2.1"), port=4789, dev="eth0")
 TUNNEL = Link(at="node", name="podnet-vx4", kind="vxlan", mac="02:00:00:00:00:01", vxlan=OPTIONS)
 IN_IT: list[Object] = [
@@ -332,6 +352,50 @@ def test_a_tunnel_of_another_mtu_is_set() -> None:
         state_of([msgspec.structs.replace(TUNNEL, mtu=1400)]), a_plan([msgspec.structs.replace(TUNNEL, mtu=1450)])
     ).steps
     assert step.verb == "set"
+
+
+def test_a_link_that_speaks_wireguard_is_made_anew_by_the_kernel_that_can_now() -> None:
+    """What a program made is deleted, and all that is on it is added again; so it is the other way round."""
+    for born, wanted in (("tun", "wireguard"), ("wireguard", "tun")):
+        old, new = (Link(at="node", name="wg0", kind=kind, mtu=1440) for kind in (born, wanted))
+        steps = diff(state_of([old, ENCRYPTED, PEER]), a_plan([new, ENCRYPTED, PEER])).steps
+        assert [(step.object, step.verb) for step in steps] == [
+            (old, "delete"),
+            (new, "add"),
+            (ENCRYPTED, "add"),
+            (PEER, "add"),
+        ]
+
+
+def test_a_peers_addresses_are_a_set() -> None:
+    """The kernel tells them in an order of its own."""
+    turned = msgspec.structs.replace(PEER, allowed_ips=PEER.allowed_ips[::-1])
+    assert not diff(state_of([turned]), a_plan([PEER]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("allowed_ips", (IPv4Network("10.244.2.0/24"),)),
+        ("allowed_ips", ()),
+        ("endpoint", IPv4Address("192.0.2.9")),
+        ("endpoint", None),
+        ("port", 1),
+    ],
+)
+def test_a_peer_that_is_otherwise_is_set(field: str, value: object) -> None:
+    """By one step."""
+    (step,) = diff(state_of([msgspec.structs.replace(PEER, **{field: value})]), a_plan([PEER])).steps
+    assert (step.object, step.verb) == (PEER, "set")
+
+
+def test_a_device_is_known_by_its_public_key() -> None:
+    """In which file its private one is cannot be seen; another key or port is set."""
+    seen = msgspec.structs.replace(ENCRYPTED, private_key="")
+    assert not diff(state_of([seen]), a_plan([ENCRYPTED]))
+    for other in (msgspec.structs.replace(seen, public_key=""), msgspec.structs.replace(seen, port=1)):
+        (step,) = diff(state_of([other]), a_plan([ENCRYPTED])).steps
+        assert (step.object, step.verb) == (ENCRYPTED, "set")
 
 
 def test_both_qdiscs_of_a_link_are_objects_of_their_own() -> None:

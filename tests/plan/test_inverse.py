@@ -18,6 +18,8 @@ from podnet.plan import (
     Sysctl,
     Tbf,
     Vxlan,
+    WireGuard,
+    WireGuardPeer,
     diff,
     inverse,
     key_of,
@@ -60,6 +62,15 @@ def test_a_tunnel_goes_after_what_is_in_it() -> None:
     entry = Fdb(at="node", dev="podnet-vx4", mac="02:00:00:00:00:01", dst=ip_address("192.0.2.2"))
     plan = Plan((Step(tunnel, "r"), Step(entry, "r")))
     assert [(s.object, s.verb) for s in inverse(plan).steps] == [(entry, "delete"), (tunnel, "delete")]
+
+
+def test_an_encrypted_tunnel_goes_after_its_peers() -> None:
+    """What the device itself is goes with it; its peers by steps of their own."""
+    tunnel = Link(at="node", name="wg0", kind="wireguard")
+    own = WireGuard(at="node", dev="wg0", private_key="/key", public_key="", port=51820)
+    peer = WireGuardPeer(at="node", dev="wg0", public_key="k", endpoint=None, port=0, allowed_ips=())
+    plan = Plan((Step(tunnel, "r"), Step(own, "r"), Step(peer, "r")))
+    assert [(s.object, s.verb) for s in inverse(plan).steps] == [(peer, "delete"), (tunnel, "delete")]
 
 
 def test_a_reason_says_what_is_undone() -> None:

@@ -61,6 +61,8 @@ from podnet.plan import (
     Sysctl,
     Tbf,
     Vxlan,
+    WireGuard,
+    WireGuardPeer,
     encode,
 )
 
@@ -381,6 +383,19 @@ def test_batches_end_where_place_or_channel_changes() -> None:
         ("route", "node", [8]),
     ]
     assert batches[0] == Batch("sysctl", "node", [], [0])
+
+
+def test_keys_and_peers_are_a_batch_of_the_edges() -> None:
+    """It has no requests, since a private key is read by whoever carries it out; the link is the kernel's or not."""
+    key = WireGuard(at="node", dev="br0", private_key="/key", public_key="k", port=51820)
+    peer = WireGuardPeer(at="node", dev="br0", public_key="k", endpoint=None, port=0, allowed_ips=())
+    for kind, messages in (("wireguard", 2), ("tun", 1)):
+        link = Link(at="node", name="br0", kind=kind)
+        route, edge = encode(Plan(tuple(Step(thing, "r") for thing in (link, key, peer))), INDEXES)
+        assert (route.channel, len(route.requests)) == ("route", messages)
+        assert edge == Batch("wireguard", "node", [], [1, 2])
+    (born, _) = links(Link(at="node", name="br0", kind="wireguard", mtu=1440))
+    assert (born.linkinfo, born.mtu, born.address) == (LinkInfo("wireguard"), 1440, None)
 
 
 def test_every_request_names_its_step() -> None:

@@ -28,6 +28,8 @@ from podnet.plan import (
     Sysctl,
     Tbf,
     Vxlan,
+    WireGuard,
+    WireGuardPeer,
     explain,
     headline,
     script,
@@ -166,6 +168,16 @@ TUNNEL = Link(
     vxlan=Vxlan(vni=7, local=ip_address("192.0.2.1"), port=4789, dev="eth0"),
 )
 ENTRY = Fdb(at="node", dev="podnet-vx4", mac="02:00:00:00:00:01", dst=ip_address("192.0.2.2"))
+KEY = "TMIlyhuy2oSR0UWK7ZtXmZ7Jk5u5bsfuMQqV+n1zMzw="
+ENCRYPTED = WireGuard(at="node", dev="wg0", private_key="/a file", public_key=KEY, port=51820)
+PEER = WireGuardPeer(
+    at="node",
+    dev="wg0",
+    public_key=KEY,
+    endpoint=ip_address("192.0.2.2"),
+    port=51820,
+    allowed_ips=(ip_network("10.244.2.0/24"), ip_network("fd00:2::/64")),
+)
 VERBS: list[tuple[Object, str, list[str]]] = [
     (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge mcast_snooping 0"]),
     (
@@ -281,6 +293,42 @@ VERBS: list[tuple[Object, str, list[str]]] = [
         "add",
         ["bridge -n red fdb add 02:00:00:00:00:01 dev podnet-vx4 dst 192.0.2.2 self permanent"],
     ),
+    (
+        Link(at="node", name="wg0", kind="wireguard", mtu=1440, group=7, alias="a", ipv6_autoconf=False),
+        "add",
+        [
+            "ip link add wg0 mtu 1440 group 7 type wireguard",
+            "ip link set wg0 alias a addrgenmode none",
+            "ip link set wg0 up",
+        ],
+    ),
+    (
+        Link(at="node", name="wg0", kind="tun", mtu=1440, group=7, alias="a", ipv6_autoconf=False),
+        "add",
+        [
+            "wireguard-go wg0 && wg show wg0 >/dev/null",
+            "ip link set wg0 mtu 1440 group 7 alias a addrgenmode none",
+            "ip link set wg0 up",
+        ],
+    ),
+    (Link(at="node", name="wg0", kind="tun", mtu=1440), "set", ["ip link set wg0 mtu 1440", "ip link set wg0 up"]),
+    (Link(at="node", name="wg0", kind="tun"), "delete", ["ip link del wg0"]),
+    (ENCRYPTED, "add", ["wg set wg0 listen-port 51820 private-key '/a file'"]),
+    (ENCRYPTED, "set", ["wg set wg0 listen-port 51820 private-key '/a file'"]),
+    (ENCRYPTED, "delete", ["wg set wg0 listen-port 0 private-key /dev/null"]),
+    (PEER, "add", [f"wg set wg0 peer {KEY} endpoint 192.0.2.2:51820 allowed-ips 10.244.2.0/24,fd00:2::/64"]),
+    (
+        msgspec.structs.replace(PEER, endpoint=ip_address("2001:db8::2"), allowed_ips=()),
+        "set",
+        [f"wg set wg0 peer {KEY} endpoint '[2001:db8::2]:51820' allowed-ips ''"],
+    ),
+    (
+        msgspec.structs.replace(PEER, endpoint=None),
+        "set",
+        [f"wg set wg0 peer {KEY} allowed-ips 10.244.2.0/24,fd00:2::/64"],
+    ),
+    (PEER, "delete", [f"wg set wg0 peer {KEY} remove"]),
+    (msgspec.structs.replace(PEER, at="pod"), "delete", [f"ip netns exec red wg set wg0 peer {KEY} remove"]),
     (Sysctl(at="node", name="net/ipv4/ip_forward", value="1"), "set", ["sysctl -qw net/ipv4/ip_forward=1"]),
     (TABLE, "set", ["nft 'add table inet podnet'"]),
     (Chain(TABLE, "forward"), "flush", ["nft 'flush chain inet podnet forward'"]),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet.cluster.kubernetes.listing import candidate, listed
-from podnet.cluster.kubernetes.objects import NodeObject
+from podnet.cluster.kubernetes.objects import WIREGUARD_KEY, NodeObject
+from podnet.wireguard.key import to_text
 
 cidrs = st.builds(
     lambda bits, length: ip_network(f"10.0.{bits}.0/{length}", strict=False), st.integers(0, 15), st.integers(20, 26)
@@ -75,3 +76,16 @@ def test_one_address_of_two_nodes_is_no_contradiction() -> None:
     address = (ip_address("10.9.0.1"),)
     nodes = [NodeObject(name=name, addresses=address) for name in ("old", "new")]
     assert len(listed(map(candidate, nodes)).nodes) == 2
+
+
+def test_a_key_is_one_nodes() -> None:
+    """The older one's, as with CIDRs; what is no key is no node's.  Either is a node all the same, and told of."""
+    key = to_text(bytes(32))
+    found = listed(
+        candidate(NodeObject(name=name, created=created, annotations=((WIREGUARD_KEY, told),)))
+        for name, created, told in (("a", "2", key), ("b", "1", key), ("c", "1", "x"))
+    )
+    assert [(node.name, node.wireguard) for node in found.nodes] == [("a", ""), ("b", key), ("c", "")]
+    assert len(found.ignored) == 2
+    assert "of Node a is ignored: it is that of Node b" in "".join(found.ignored)
+    assert "of Node c is not a key of WireGuard" in "".join(found.ignored)

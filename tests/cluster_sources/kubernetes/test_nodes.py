@@ -13,13 +13,16 @@ from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig
 from podnet.cluster.kubernetes import client as http
 from podnet.cluster.kubernetes import nodes as source
 from podnet.cluster.kubernetes.client import Client, RefusedError
+from podnet.cluster.kubernetes.objects import WIREGUARD_KEY
 from podnet.cluster.kubernetes.status import annotate
 from podnet.errors import IOFailure
 from podnet.model import Node
 from podnet.testing.waiting import eventually
+from podnet.wireguard.key import to_text
 from tests.cluster_sources.kubernetes.api import PATIENCE, Api
 
 Follow = Callable[..., KubernetesNodes]
+KEY, OTHER_KEY = (to_text(bytes([number]) * 32) for number in (1, 2))
 
 
 @pytest.fixture
@@ -27,9 +30,11 @@ def follow(api: Api, write_kubeconfig: Callable[..., str]) -> Iterator[Follow]:
     """Give a function that follows the server's Nodes as n1."""
     made: list[KubernetesNodes] = []
 
-    def begin(known: tuple[Node, ...] = (), user: dict[str, str] | None = None) -> KubernetesNodes:
+    def begin(
+        known: tuple[Node, ...] = (), user: dict[str, str] | None = None, annotations: dict[str, str] | None = None
+    ) -> KubernetesNodes:
         access = read_kubeconfig(write_kubeconfig({"server": f"http://127.0.0.1:{api.address[1]}"}, user))
-        made.append(KubernetesNodes(access, "n1", known))
+        made.append(KubernetesNodes(access, "n1", known, annotations=annotations or {}))
         return made[-1]
 
     yield begin
@@ -322,6 +327,38 @@ def test_that_it_may_not_say_so_is_a_remark(api: Api, follow: Follow) -> None:
     wait_until(nodes, lambda: bool(nodes.remarks))
     assert "403" in nodes.remarks[0]
     assert nodes.error is None
+    api.refusal = None
+    wait_until(nodes, lambda: not nodes.remarks)
+
+
+def test_what_others_must_know_of_this_node_is_told(api: Api, follow: Follow) -> None:
+    """An annotation that its Node lacks or has otherwise is written, and again where somebody changes it; once else."""
+    wanted = {WIREGUARD_KEY: KEY}
+    api.put("n1", annotations={"other": "1"})
+    api.put("n2", annotations={WIREGUARD_KEY: OTHER_KEY})
+    nodes = follow(annotations=wanted)
+    assert nodes.wait(PATIENCE)
+    wait_until(nodes, lambda: [node.wireguard for node in nodes.nodes] == [KEY, OTHER_KEY])
+    assert api.node("n1")["metadata"]["annotations"] == {"other": "1", **wanted}
+    api.put("n1", annotations={WIREGUARD_KEY: "mine"})
+    eventually(lambda: api.node("n1")["metadata"]["annotations"] == wanted, "the annotation, again")
+    patches = [asked for asked in api.asked if asked.method == "PATCH"]
+    assert {asked.path for asked in patches} == {"/api/v1/nodes/n1"}
+    assert patches[0].headers["Content-Type"] == "application/merge-patch+json"
+
+
+def test_that_it_may_not_be_told_is_a_remark_with_the_remedy(api: Api, follow: Follow) -> None:
+    """Rights that it lacks are named; with them, it is told after all."""
+    api.put("n1")
+    nodes = follow()
+    assert nodes.wait(PATIENCE)
+    api.wait_for(lambda _: api.watches())
+    api.refusal = 403, {}
+    nodes._annotations = {WIREGUARD_KEY: KEY}
+    nodes._announce()
+    wait_until(nodes, lambda: bool(nodes.remarks))
+    assert f"annotation {WIREGUARD_KEY} of Node n1 cannot be said" in nodes.remarks[0]
+    assert "ClusterRole `patch` nodes" in nodes.remarks[0]
     api.refusal = None
     wait_until(nodes, lambda: not nodes.remarks)
 
