@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from podnet.daemon import key as module
 from podnet.daemon.key import own_public_key
 from podnet.errors import IOFailure, StateError
 from podnet.wireguard.key import clamped, from_text, public_key, to_text
@@ -83,7 +82,16 @@ def test_a_key_is_on_disk_before_it_has_its_name(path: Path, monkeypatch: pytest
     """A crash leaves no half a key; the folder is synced after."""
     calls: list[str] = []
     real_fsync, real_link = os.fsync, os.link
-    monkeypatch.setattr(module.os, "fsync", lambda fd: (calls.append("fsync"), real_fsync(fd))[1])
-    monkeypatch.setattr(module.os, "link", lambda a, b: (calls.append("link"), real_link(a, b))[1])
+
+    def fsync(descriptor: int) -> None:
+        calls.append("fsync")
+        real_fsync(descriptor)
+
+    def link(source: str, name: str) -> None:
+        calls.append("link")
+        real_link(source, name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", link)
     own_public_key(str(path))
     assert calls == ["fsync", "link", "fsync"]
