@@ -157,6 +157,7 @@ def test_without_its_device_nothing_goes_in_clear(machine: "Machine") -> None:
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "wireguard")
     assert "1 received" in on(machine, "n1-red", "ping -c 1 -W 8 10.244.2.2")
     with captured(machine, "/run/wire"):
+        machine.run("sh", "-c", "kill -9 $(cat /run/podnet-lab/lab/n1/daemon.pid)")  # which would bring it back
         told = on(machine, "n1", "ip link del podnet-wg; nsenter --net=/run/netns/podnet-lab-n1-red ping -c 2 -i 0.2 "
                                  "-W 1 10.244.2.2 || :")  # fmt: skip
     assert "Unreachable" in told

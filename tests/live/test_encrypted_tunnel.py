@@ -45,7 +45,7 @@ def program(node: Node, link: str = "podnet-wg") -> list[int]:
 @pytest.fixture
 def node(serving: Callable[..., Node]) -> Iterator[Node]:
     """Give a node with a pod `red` that knows a second node: the outside, where WireGuard is set up by hand."""
-    made = serving("ptp", (4,), more="backend: wireguard", peers=PEER)
+    made = serving("ptp", (4,), more="backend: wireguard\ngc: {interval: 0.5}", peers=PEER)
     made.attach("red")
     public = made.run("wg", "show", "podnet-wg", "public-key").strip()
     make = "wireguard-go wg-far" if program(made) else "ip link add wg-far type wireguard"
@@ -76,6 +76,24 @@ def test_a_restart_loses_no_packet(node: Node, how: signal.Signals) -> None:
     assert stream.sent > 0
     assert stream.lost == set()
     assert (node.state(), node.sh(said), program(node)) == before
+
+
+def test_a_device_that_is_gone_comes_back(node: Node) -> None:
+    """Deleted by hand, with a program that is still ending: link, peers and routes are there again, and packets pass."""
+    said = "wg show podnet-wg public-key; wg show podnet-wg allowed-ips; wg show podnet-wg listen-port; ip route"
+    before, served = node.sh(said), program(node)
+    for _ in range(3):
+        node.sh("ip link del podnet-wg")
+        eventually(lambda: node.run("sh", "-c", said, check=False) == before, "the device")
+        assert node.exchange("red", "outside", FAR) == "10.244.1.2"
+    assert not served or not set(served) & set(program(node))
+
+
+def test_a_peer_that_was_removed_by_hand_comes_back(node: Node) -> None:
+    """The kernel does not tell of it: it is found by who looks at the whole node now and then."""
+    before = node.sh("wg show podnet-wg allowed-ips")
+    node.sh("wg set podnet-wg peer $(wg show podnet-wg peers) remove")
+    eventually(lambda: node.sh("wg show podnet-wg allowed-ips") == before, "the peer")
 
 
 def test_nodes_see_each_others_pods_with_their_own_addresses(node: Node) -> None:
