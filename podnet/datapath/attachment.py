@@ -69,7 +69,7 @@ def why_mtu(network: Network, facts: NodeFacts) -> str:
     if network.mtu or not network.overhead:
         return ""
     uplink = facts.uplink or "Ethernet"
-    return f"; MTU {mtu_of(network, facts)}: {uplink}'s {facts.mtu} less {network.overhead} for VXLAN's headers"
+    return f"; MTU {mtu_of(network, facts)}: {uplink}'s {facts.mtu} less {network.overhead} for the tunnel's headers"
 
 
 def host_mac(network: Network, lease: Lease) -> str:

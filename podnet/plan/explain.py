@@ -135,9 +135,9 @@ def _link(link: Link, verb: Verb, speaker: Speaker, links: Links) -> Iterator[st
         yield f"{ip} link del {name}"
         return
     if verb == "add" and link.kind == TUN:
-        # It answers when it has set the MTU that it likes.
-        inside = speaker.inside(link.at)
-        yield f"{inside}wireguard-go {name} && {inside}wg show {name} >/dev/null"
+        yield f"{speaker.inside(link.at)}wireguard-go {name}"
+        # It sets an MTU of its own before it answers: what changes nothing is asked of it first.
+        yield f"{speaker.inside(link.at)}wg set {name} fwmark 0"
     made_here = verb == "add" and link.kind and link.kind != TUN and not (link.kind == "veth" and not link.peer)
     if made_here:
         kind = f"{link.kind}{_OPTIONS.get(link.kind, '')}{_tunnel(link)}{_peer(link, speaker, links)}"

@@ -140,6 +140,8 @@ def _node_lines(node: Plan) -> Iterator[str]:
             yield variables.comment(said)
         for line in explain(Plan((again,)), NAMESPACE):
             command = variables.command(line.command)
+            if line.command.startswith("wireguard-go "):
+                command += " 9>&-"  # it goes on, and would hold the script's lock
             if isinstance(made, Link) and made.kind and line.command.startswith(_BIRTHS):
                 command = f"ip link show dev {quote(made.name)} >/dev/null 2>&1 ||\n        {command}"
             yield command

@@ -162,3 +162,22 @@ def test_without_its_device_nothing_goes_in_clear(machine: "Machine") -> None:
                                  "-W 1 10.244.2.2 || :")  # fmt: skip
     assert "Unreachable" in told
     assert machine.run("tcpdump", "-n", "-r", "/run/wire", "icmp or net 10.244.0.0/16").stdout == ""
+
+
+def test_the_printed_script_does_the_same(machine: "Machine") -> None:
+    """Where no daemon runs, `podnet script` makes device and peers by `wg` and `ip`; for a second pod it goes on."""
+    machine.podnet("lab", "up", "--nodes", "2", "--pods", "0", "--backend", "wireguard")
+    shown = (
+        "wg show podnet-wg allowed-ips; wg show podnet-wg listen-port; ip link show podnet-wg | grep -o 'mtu [0-9]*'"
+    )
+    before = on(machine, "n1", shown)
+    machine.run("sh", "-c", "kill -9 $(cat /run/podnet-lab/lab/n1/daemon.pid)")
+    for pod in ("red", "blue"):
+        machine.run("ip", "netns", "add", f"podnet-lab-n1-{pod}")
+    on(machine, "n1", "podnet script >/run/net.sh; ip link del podnet-wg; sh /run/net.sh add c-red podnet-lab-n1-red")
+    assert on(machine, "n1", shown) == before
+    on(machine, "n1", "sh /run/net.sh add c-blue podnet-lab-n1-blue")
+    assert on(machine, "n1", shown) == before
+    for pod in ("red", "blue"):
+        ping = f"nsenter --net=/run/netns/podnet-lab-n1-{pod} ping -c 1 -W 8 10.244.2.0"
+        assert "1 received" in on(machine, "n1", ping)

@@ -79,7 +79,7 @@ def test_a_restart_loses_no_packet(node: Node, how: signal.Signals) -> None:
 
 
 def test_a_device_that_is_gone_comes_back(node: Node) -> None:
-    """Deleted by hand, with a program that is still ending: link, peers and routes are there again, and packets pass."""
+    """Deleted by hand, its program still ending: link, peers and routes are there again, and packets pass."""
     said = "wg show podnet-wg public-key; wg show podnet-wg allowed-ips; wg show podnet-wg listen-port; ip route"
     before, served = node.sh(said), program(node)
     for _ in range(3):

@@ -306,7 +306,8 @@ VERBS: list[tuple[Object, str, list[str]]] = [
         Link(at="node", name="wg0", kind="tun", mtu=1440, group=7, alias="a", ipv6_autoconf=False),
         "add",
         [
-            "wireguard-go wg0 && wg show wg0 >/dev/null",
+            "wireguard-go wg0",
+            "wg set wg0 fwmark 0",
             "ip link set wg0 mtu 1440 group 7 alias a addrgenmode none",
             "ip link set wg0 up",
         ],
