@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -41,7 +41,13 @@ class SystemClock:
 
 def own_addresses(nodes: Sequence[Node], name: str) -> tuple[IPAddress, ...]:
     """Return the addresses that the nodes' list gives to the node `name`, none where it is not listed."""
-    return next((node.addresses for node in nodes if node.name == name), ())
+    own = own_node_of(nodes, name)
+    return own.addresses if own else ()
+
+
+def own_node_of(nodes: Sequence[Node], name: str) -> Node | None:
+    """Return the node `name` as the list has it, None where it is not listed."""
+    return next((node for node in nodes if node.name == name), None)
 
 
 def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
@@ -50,7 +56,7 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
     A node that is not listed still serves configurations that bring their own ranges.  So does one to which Kubernetes
     has given no pod CIDR yet; one that a file lists without is an error.
     """
-    own = next((node for node in nodes if node.name == facts.name), None)
+    own = own_node_of(nodes, facts.name)
     if own is None or not (own.pod_cidrs or settings.nodes):
         return standalone_network(settings, facts)
     return default_network(settings, nodes, facts)
@@ -58,7 +64,7 @@ def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> N
 
 def wayfinder(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Wayfinder:
     """Return what knows the ways from the node of `facts` to others."""
-    own = next((node for node in nodes if node.name == facts.name), None)
+    own = own_node_of(nodes, facts.name)
     return Wayfinder(own, facts, settings.backend, settings.vxlan, settings.wireguard)
 
 
@@ -138,7 +144,16 @@ class NodeContext:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of other nodes, such as that their pods are not reached."""
-        return self._mesh.remarks
+        return (*self._key_remark(), *self._mesh.remarks)
+
+    def _key_remark(self) -> Iterator[str]:
+        """Yield what is to be said where a file has not the key that this node has; with Kubernetes it tells itself."""
+        end, own = self.engine.facts.wireguard, own_node_of(self.nodes, self.settings.node)
+        if end is not None and own is not None and self.settings.nodes and own.wireguard != end.public_key:
+            yield (
+                f"{self.settings.nodes} has {'another' if own.wireguard else 'no'} WireGuard key for this node, "
+                f"{own.name}: the others do not reach its pods; write `wireguard: {end.public_key}` there"
+            )
 
     def reload(self, nodes: Sequence[Node]) -> Plan:
         """Bring the node to what settings and `nodes` ask for; return what had to be done.  Raise `PodnetError`."""

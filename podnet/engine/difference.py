@@ -1,7 +1,7 @@
 """What CHECK and upkeep say of facts that are not as ADD left them."""
 
 from podnet.nft import Rule
-from podnet.plan import Link, Object, Plan, State, Step, Tbf, headline, key_of
+from podnet.plan import Link, Object, Plan, State, Step, Tbf, WireGuard, headline, key_of
 
 SHOWN = ("kind", "mac", "mtu", "group", "alias", "master", "isolated", "ipv6_autoconf", "route_localnet", "vxlan", "up")
 
@@ -41,4 +41,7 @@ def _fault(step: Step, found: Object | None, namespace: str) -> str:
         return f"{wanted.at} link {wanted.name}: {', '.join(facts)}"
     if isinstance(step.object, Tbf) and isinstance(found, Tbf):
         return f"{step.object.dev}: rate expected {step.object.rate} bytes/s, found {found.rate}"
+    if isinstance(step.object, WireGuard) and isinstance(found, WireGuard):
+        wanted_key = f"public key expected {step.object.public_key}, found {found.public_key or 'none'}"
+        return f"{step.object.dev}: {wanted_key}; port expected {step.object.port}, found {found.port}"
     return f"expected {command}, found {headline(Step(found, '', 'add'), namespace)}"

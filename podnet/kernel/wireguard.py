@@ -8,11 +8,10 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from podnet.errors import KernelError
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.generic.controller import Family
 from podnet.netlink.generic.wireguard import NAME, Device, whole
-from podnet.netlink.message import NETLINK_GENERIC
+from podnet.netlink.message import NETLINK_GENERIC, Envelope
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.transaction import Refusal
 from podnet.plan import Step, WireGuard, WireGuardPeer
@@ -61,8 +60,11 @@ def configure(route: NetlinkSocket, steps: Sequence[Step]) -> list[Refusal]:
         else:
             asked.setdefault(thing.dev, []).append(_Asked(index, told(thing, step.verb, key)))
     for name, changes in asked.items():
-        kind = _kind(route, name)
-        refused += _by_netlink(changes) if kind == WIREGUARD else _by_program(name, changes)
+        found = route.transact([LinkMessage(ifname=name).get()])
+        for refusal in found.failures:
+            refused += [Refusal(change.step, refusal.errno, refusal.extack) for change in changes]
+        for reply in found.replies:
+            refused += _by_netlink(changes) if _is_kernels(reply) else _by_program(name, changes)
     return sorted(refused, key=lambda refusal: refusal.index)
 
 
@@ -97,12 +99,10 @@ def _private_key(thing: WireGuard) -> bytes:
         return from_text(file.read().strip())
 
 
-def _kind(route: NetlinkSocket, name: str) -> str:
-    found = route.transact([LinkMessage(ifname=name).get()])
-    for refusal in found.failures:
-        raise KernelError(f"ip link show {name}", refusal.errno, refusal.extack)
-    info = LinkMessage.decode(found.replies[0].payload, only=("linkinfo",)).linkinfo
-    return (info.kind if info else None) or ""
+def _is_kernels(reply: Envelope) -> bool:
+    """Tell whether a link is the kernel's own, else a program serves it."""
+    info = LinkMessage.decode(reply.payload, only=("linkinfo",)).linkinfo
+    return info is not None and info.kind == WIREGUARD
 
 
 def _by_netlink(changes: Sequence[_Asked]) -> list[Refusal]:

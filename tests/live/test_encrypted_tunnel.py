@@ -114,6 +114,15 @@ def test_with_another_backend_nothing_is_left_of_it(node: Node) -> None:
     assert node.run("cat", "/var/lib/podnet/wireguard.key") == key
 
 
+def test_a_list_without_the_nodes_own_key_is_remarked(node: Node) -> None:
+    """With the line that is to be written."""
+    public = node.run("wg", "show", "podnet-wg", "public-key").strip()
+    assert node.daemon is not None
+    node.daemon.wait_log(
+        f"has no WireGuard key for this node, n1: the others do not reach its pods; write `wireguard: {public}`"
+    )
+
+
 def test_the_key_is_told_in_public_alone(node: Node) -> None:
     """The private one is root's, and what the device has; others are told what `wg` computes of it."""
     private = node.run("cat", "/var/lib/podnet/wireguard.key").strip()
