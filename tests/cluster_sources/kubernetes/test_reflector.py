@@ -104,7 +104,7 @@ def test_whatever_happens_the_objects_are_the_servers(steps: list[tuple[str, obj
         else:
             ask_once(reflector, model, mirror, int(str(one)), int(str(other)))
         if reflector.synced:
-            seen = max(v for v in range(seen, len(model.states)) if model.states[v] == reflector.objects)
+            seen = min(v for v in range(seen, len(model.states)) if model.states[v] == reflector.objects)
     for _ in range(20):
         ask_once(reflector, model, mirror, 2, 100)
     assert reflector.synced
