@@ -37,7 +37,8 @@ def test_a_missing_route_is_named(machine: "Machine") -> None:
 def test_lost_masquerade_is_found(machine: "Machine") -> None:
     """Without translation on a node its pods' probes of the outside fail, and none else."""
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1")
-    rules = "table inet thief { chain taken { type filter hook prerouting priority -350; ip daddr 198.51.100.10 notrack; }; }"
+    to_outside = "ip daddr 198.51.100.10 notrack"
+    rules = f"table inet thief {{ chain taken {{ type filter hook prerouting priority -350; {to_outside}; }}; }}"
     machine.podnet("lab", "exec", "n2", "--", "nft", rules)  # what is not tracked is not translated
     assert {(s, t) for s, t, _ in failed(machine.json("lab", "check"))} == {("n2-red", "outside")}
 
