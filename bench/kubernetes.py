@@ -70,7 +70,7 @@ def resident() -> float:
 def measure(port: int) -> None:
     """Take the list, and some changes."""
     import podnet.daemon.run  # noqa: F401, PLC0415 - what a daemon has anyway
-    from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig  # noqa: PLC0415 - after the line above
+    from podnet.cluster.kubernetes import Backoff, KubernetesNodes, read_kubeconfig  # noqa: PLC0415 - after the line above
 
     with TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
@@ -86,7 +86,7 @@ def measure(port: int) -> None:
         )
         access = read_kubeconfig(str(kubeconfig))
     before, began = resident(), time.perf_counter()
-    nodes = KubernetesNodes(access, "node-00000")
+    nodes = KubernetesNodes(access, "node-00000", down=Backoff(lambda: 1.0))
     assert nodes.wait(600)
     listed = time.perf_counter()
     nodes.changed()

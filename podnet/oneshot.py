@@ -65,6 +65,7 @@ def serve(frame: Frame, netns: int | None, paths: Paths) -> Answer:
         if isinstance(node, Answer):
             return node
         try:
+            node.serve_wishes(None)
             node.reload(list_nodes(node.settings, paths))
             node.drain_spool()
             own = node.answer(Call(frame, netns))

@@ -23,7 +23,7 @@ def default_network(settings: Settings, nodes: Sequence[Node], facts: NodeFacts)
     versions = dict.fromkeys(cidr.version for cidr in node.pod_cidrs)
     return msgspec.structs.replace(
         standalone_network(settings, facts),
-        ranges=tuple(tuple(_range(c) for c in node.pod_cidrs if c.version == version) for version in versions),
+        ranges=tuple(tuple(range_of(c) for c in node.pod_cidrs if c.version == version) for version in versions),
     )
 
 
@@ -44,7 +44,7 @@ def standalone_network(settings: Settings, facts: NodeFacts) -> Network:
     )
 
 
-def _range(cidr: IPNetwork) -> Range:
+def range_of(cidr: IPNetwork) -> Range:
     """Return all of `cidr` but the network's and the broadcast address; the first host address is the gateway's.
 
     IPv6 has no broadcast address; its ::0 is the routers' anycast address (RFC 4291 section 2.6.1).

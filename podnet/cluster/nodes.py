@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from podnet.cluster.document import Document, IPAddress, IPNetwork, read_text
-from podnet.cluster.settings import valid_name
+from podnet.cluster.named import valid_name
 from podnet.errors import NodeNotReady
 from podnet.model import Node
 from podnet.wireguard.key import from_text

@@ -3,11 +3,12 @@
 import re
 from os.path import abspath, dirname, join
 from socket import gethostname
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from podnet.cluster.document import Document, IPNetwork, read_text
+from podnet.cluster.named import PoolPart, parse_pools, valid_name
 from podnet.errors import IOFailure
 from podnet.model import Backend, Tunnel, WireGuardPort
 
@@ -15,8 +16,6 @@ Datapath = Literal["ptp", "bridge"]
 
 PATH = "/etc/podnet/podnet.yaml"
 
-# CNI SPEC.md, "Network configuration format": the name's characters; a node's name is held to the same.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # net/core/dev.c, dev_valid_name: what may not be part of an interface's name; IFNAMSIZ counts the NUL.
 _IFNAME = re.compile(r"(?!\.{1,2}\Z)[^\s/:]{1,15}")
 _VNI_MOST, _PORT_MOST = (1 << 24) - 1, (1 << 16) - 1  # RFC 7348 (5), RFC 768
@@ -40,6 +39,16 @@ class GC(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     grace: float = 60.0
 
 
+class Pods(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Whether pods' `annotations` count, and how many seconds an ADD waits for its pod's object to be known (`wait`).
+
+    With annotations the API server is asked for the pods of this node; without, for none.
+    """
+
+    annotations: bool = True
+    wait: float = 5.0
+
+
 class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, gc=False):
     """podnet.yaml as written."""
 
@@ -59,6 +68,8 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     history: History = History()
     gc: GC = GC()
     repair: bool = True
+    pools: dict[str, Any] = {}
+    pods: Pods = Pods()
     nodes: str = "nodes.yaml"
 
 
@@ -68,7 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `node` is this node's name; `mtu` 0 means the uplink's less what the backend takes; `uplink` "" means the default
     route's interface; `cluster_cidrs` hold every pod of every node; `non_masquerade_cidrs` are further destinations
     that see a pod's own address; `quarantine` is in seconds; without `repair` what others change is told and left;
-    `nodes` is the absolute path of the nodes' list, "" where Kubernetes tells the nodes.
+    `pools` are CIDRs for pods that ask for them; `nodes` is the absolute path of the nodes' list, "" where Kubernetes
+    tells the nodes.
     """
 
     node: str
@@ -87,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     history: History = History()
     gc: GC = GC()
     repair: bool = True
+    pools: tuple[PoolPart, ...] = ()
+    pods: Pods = Pods()
     nodes: str = "/etc/podnet/nodes.yaml"
 
 
@@ -131,13 +145,10 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         history=file.history,
         gc=file.gc,
         repair=file.repair,
+        pools=parse_pools(document, file.pools, cluster_cidrs),
+        pods=file.pods,
         nodes=join(abspath(dirname(path)), file.nodes),  # noqa: PTH100, PTH118, PTH120 - pathlib's import takes longer
     )
-
-
-def valid_name(name: str) -> bool:
-    """Tell whether `name` may name a node or a network."""
-    return _NAME.fullmatch(name) is not None and len(name) <= 253  # noqa: PLR2004 - RFC 1123 section 2.1
 
 
 def _networks(document: Document, texts: tuple[str, ...], path: str) -> tuple[IPNetwork, ...]:
@@ -169,6 +180,7 @@ def _check(document: Document, file: _File, cluster_cidrs: tuple[IPNetwork, ...]
         (".history.rows", file.history.rows),
         (".gc.interval", file.gc.interval),
         (".gc.grace", file.gc.grace),
+        (".pods.wait", file.pods.wait),
     ):
         if not 0 <= number < float("inf"):
             document.refuse(path, f"{number} is out of range; use 0 or more")

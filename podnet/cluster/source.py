@@ -1,10 +1,10 @@
 """What the daemon asks of whoever tells it the cluster's nodes: a file that is watched, or Kubernetes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from podnet.errors import PodnetError
-from podnet.model import Node
+from podnet.model import KubernetesPod, Node
 
 
 class NodesSource(Protocol):
@@ -34,6 +34,41 @@ class NodesSource(Protocol):
 
     def tell(self, event: str) -> None:
         """Tell the cluster, where it wants to know, what happened on this node."""
+        ...
+
+    def publish(self, annotations: Mapping[str, str | None]) -> None:
+        """Have the cluster know `annotations` of this node, none of those that are None, where it keeps any."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
+class PodsSource(Protocol):
+    """The pods of this node as they are now, by what the API server tells of them.
+
+    `error` is why they may be out of date; while it is None and they are `current`, who is not found is not there.
+    Register `fileno()` for reading, and call `changed()` when it is ready.
+    """
+
+    error: PodnetError | None
+
+    @property
+    def current(self) -> bool:
+        """Whether what is known is what the server has, as far as one can tell."""
+        ...
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when something happened."""
+        ...
+
+    def changed(self) -> bool:
+        """Take what happened since the last call; tell whether there was anything."""
+        ...
+
+    def find(self, pod: KubernetesPod) -> tuple[tuple[str, str], ...] | None:
+        """Return podnet's annotations of a pod, None where it is not known."""
         ...
 
     def close(self) -> None:

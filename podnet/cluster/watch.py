@@ -1,7 +1,7 @@
 """nodes.yaml, watched: the list of nodes as it is now.  Its bytes decide, whatever is told of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from podnet.cluster.document import IPNetwork
 from podnet.cluster.nodes import parse_nodes
@@ -45,6 +45,9 @@ class NodesWatch:
 
     def tell(self, event: str) -> None:
         """Do nothing: nor that."""
+
+    def publish(self, annotations: Mapping[str, str | None]) -> None:
+        """Do nothing: what a file says of a node is its author's."""
 
     def close(self) -> None:
         """Stop watching."""

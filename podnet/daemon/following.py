@@ -101,6 +101,7 @@ class Following:
             self._unkept = time.monotonic()
         before = self._node.remarks
         done = self._node.follow(self._source.nodes)
+        self._source.publish(self._node.published)
         for remark in self._node.remarks:
             if remark not in before:
                 log.warning("%s", remark)

@@ -27,6 +27,7 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
     wireguard: str = ""
+    pools: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ def read_known(path: str) -> Known | None:
                 tuple(map(ip_address, node.addresses)),
                 tuple(map(ip_network, node.pod_cidrs)),
                 node.wireguard,
+                tuple(map(ip_network, node.pools)),
             )
             for node in found.nodes
         )
@@ -65,7 +67,13 @@ def keep_known(path: str, known: Known) -> None:
             known.source,
             known.node,
             tuple(
-                _Node(n.name, tuple(map(str, n.addresses)), tuple(map(str, n.pod_cidrs)), n.wireguard)
+                _Node(
+                    n.name,
+                    tuple(map(str, n.addresses)),
+                    tuple(map(str, n.pod_cidrs)),
+                    n.wireguard,
+                    tuple(map(str, n.pools)),
+                )
                 for n in known.nodes
             ),
         )

@@ -10,12 +10,23 @@ from pathlib import Path
 import msgspec
 
 from podnet import cni, datapath
-from podnet.cluster import Settings, default_network, read_nodes, read_settings, standalone_network
+from podnet.cluster import (
+    Settings,
+    default_network,
+    kept_for_pools,
+    named_pools,
+    read_nodes,
+    read_settings,
+    standalone_network,
+    to_publish,
+)
+from podnet.cluster.named import POD_CIDRS
 from podnet.daemon.courses import drive
 from podnet.daemon.known import read_known
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Answer, Call, Service
 from podnet.daemon.spool import set_aside, waiting
+from podnet.daemon.wishing import Pods, Wishing
 from podnet.engine import Engine
 from podnet.errors import NodeNotReady, RequestError
 from podnet.kernel import Kernel
@@ -155,12 +166,27 @@ class NodeContext:
                 f"{own.name}: the others do not reach its pods; write `wireguard: {end.public_key}` there"
             )
 
+    def serve_wishes(self, pods: Pods | None) -> Wishing | None:
+        """Have ADDs made of what their pods wish for, as far as `pods` tell of them; return who knows."""
+        if not self.settings.nodes and self.settings.pods.annotations:
+            self.service.wishing = Wishing(pods, self.store, self.settings.pods.wait)
+        return self.service.wishing
+
+    @property
+    def published(self) -> dict[str, str | None]:
+        """Annotations by which other nodes know what they cannot derive of this one."""
+        cidrs = to_publish(self.settings, self.nodes, self.settings.node) if self.settings.pools else ()
+        return {POD_CIDRS: ",".join(map(str, cidrs)) or None}
+
     def reload(self, nodes: Sequence[Node]) -> Plan:
         """Bring the node to what settings and `nodes` ask for; return what had to be done.  Raise `PodnetError`."""
         self.nodes = tuple(nodes)
         self._wayfinder = None  # what the kernel has is known again when this has succeeded
         facts = facts_of(self.settings, self.nodes, self.paths, make_key=True)
         network = network_of(self.settings, self.nodes, facts)
+        if self.service.wishing is not None:
+            network = kept_for_pools(self.settings, network)
+        self._find_pools()
         ways = wayfinder(self.settings, self.nodes, facts)
         self._mesh = ways.mesh(self.nodes)
         done = self.engine.reconcile([network], facts, self._mesh)
@@ -174,6 +200,7 @@ class NodeContext:
         if ways is None or self.settings.node in changed:
             return self.reload(nodes)
         self.nodes = tuple(nodes)
+        self._find_pools()
         self._mesh = ways.follow(self._mesh, changed)
         done = self.engine.follow(self._mesh)
         self._wayfinder = ways
@@ -226,3 +253,8 @@ class NodeContext:
         """Close kernel and database."""
         self.kernel.close()
         self.store.close_database()
+
+    def _find_pools(self) -> None:
+        """See which pools this node serves, by the nodes there are."""
+        if self.service.wishing is not None and self.settings.pools:
+            self.service.wishing.pools = named_pools(self.settings, self.nodes, self.settings.node)

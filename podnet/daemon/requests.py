@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from podnet.daemon.courses import Courses, Ended
+from podnet.daemon.holding import Holding
 from podnet.daemon.loop import Loop
 from podnet.daemon.node import NodeContext
 from podnet.daemon.reaping import Reaping
@@ -33,6 +34,7 @@ class Requests:
         self._whole: list[Connection] = []
         self._reading: set[Connection] = set()
         self._waiting: dict[tuple[str, str], list[Connection]] = {}
+        self._holding: Holding | None = None
         self._unwanted: set[str] = set()
         self._complained: set[str] = set()
         self._listener = Listener(path)
@@ -45,10 +47,14 @@ class Requests:
 
     def wait(self, idle: float) -> float | None:
         """Return how many seconds there are until something is to be done, None where nothing is."""
-        return self._reaping.wait(idle)
+        waits = self._reaping.wait(idle), self._holding.wait() if self._holding else None
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def step(self, _idle: float) -> None:
         """Answer all requests that are whole, together; reap what they left where there is time."""
+        if self._holding:
+            for connection in self._holding.released():
+                self._whole += [connection, *self._turns(connection)]
         if self._whole:
             whole, self._whole = self._whole, []
             self._answer(whole)
@@ -60,7 +66,13 @@ class Requests:
         self._listener.close()
         for connection in self._reading:
             connection.close()
+        if self._holding:
+            self._holding.close()
         self._courses.close()
+
+    def hold(self, holding: Holding) -> None:
+        """Have requests wait, from now on, that `holding` holds."""
+        self._holding = holding
 
     def give_back(self, *, again: bool = False) -> None:
         """Set under way that other plugins have back what they are owed.
@@ -117,6 +129,9 @@ class Requests:
                 if attachment is not None:
                     self._waiting[attachment] = []
                 self._courses.begin(connection, self._node.service.course(call))
+            elif self._holding and self._holding.holds(connection):
+                if attachment is not None:
+                    self._waiting[attachment] = []
             else:
                 ready.append((connection, call))
         answers = self._node.service.answer([call for _, call in ready])
@@ -131,12 +146,15 @@ class Requests:
         origin, answer = ended
         if isinstance(origin, Connection):
             self._send([(origin, answer)])
-            attachment = origin.call.attachment if origin.call else None
+            self._whole += self._turns(origin)
         else:
             self._note_return(origin, answer)
-            attachment = _key(origin)
-        if attachment is not None:
-            self._whole += self._waiting.pop(attachment, [])
+            self._whole += self._waiting.pop(_key(origin), [])
+
+    def _turns(self, before: Connection) -> list[Connection]:
+        """Return those who waited for the one `before` them, since they are about the same attachment."""
+        attachment = before.call.attachment if before.call else None
+        return self._waiting.pop(attachment, []) if attachment else []
 
     def _note_return(self, lease: Lease, answer: Answer) -> None:
         if answer.status:

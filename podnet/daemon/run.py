@@ -11,6 +11,7 @@ from podnet.cluster import read_settings
 from podnet.daemon.aliases import Aliases
 from podnet.daemon.drifts import Drifts
 from podnet.daemon.following import Following
+from podnet.daemon.holding import Holding
 from podnet.daemon.lookout import Lookout
 from podnet.daemon.loop import Loop
 from podnet.daemon.mending import Mending
@@ -46,7 +47,8 @@ class Daemon:
         self._installs = False
         settings = read_settings(paths.config)
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
-        self._node.settings, self._source, server = open_source(settings, paths, kubeconfig, node_name)
+        self._node.settings, self._source, server, self._pods = open_source(settings, paths, kubeconfig, node_name)
+        wishing = self._node.serve_wishes(self._pods)
         self._following = Following(self._node, self._source, server, self._install)
         self._node.drain_spool()
         engine, store = self._node.engine, self._node.store
@@ -60,6 +62,10 @@ class Daemon:
         upkeep = (self._mending, self._presence, self._following, self._lookout, names, tending)
         self._parts = (self._requests, *upkeep)
         self._loop.watch(self._source, self._following.readable)
+        if self._pods is not None and wishing is not None:
+            holding = Holding(wishing, self._pods)
+            self._requests.hold(holding)
+            self._loop.watch(self._pods, holding.readable)
 
     def install(self) -> None:
         """Put shim and network list into the CNI folders, as soon as the node can serve pods."""
@@ -90,6 +96,8 @@ class Daemon:
         self._presence.close()
         self._following.close()
         self._source.close()
+        if self._pods is not None:
+            self._pods.close()
         self._node.close()
 
     def _install(self) -> None:

@@ -8,6 +8,7 @@ CNI_NETNS comes with the first bytes.
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -34,14 +35,15 @@ def is_served(path: str) -> bool:
 
 
 class Connection:
-    """One client: reads until its frame is whole, then waits for its answer."""
+    """One client, here `since` then: reads until its frame is whole, then waits for its answer."""
 
-    __slots__ = ("_reader", "_socket", "call", "netns")
+    __slots__ = ("_reader", "_socket", "call", "netns", "since")
 
     def __init__(self, accepted: socket.socket) -> None:
         """Take the `accepted` socket over."""
         self._socket = accepted
         self._reader = FrameReader()
+        self.since = time.monotonic()
         self.netns: int | None = None
         self.call: Call | None = None
 

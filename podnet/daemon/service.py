@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from podnet import cni
 from podnet.cni import GC, Add, Attached, Check, Delete, Frame, Request, Status, Version
 from podnet.daemon.delegate import Executed, Execution, execution_of, giving_back
+from podnet.daemon.wishing import Wishing, explained
 from podnet.engine import Engine, Job
 from podnet.engine.ports import Namespace
 from podnet.errors import InvalidEnvironment, PodnetError
@@ -62,6 +63,9 @@ DONE = Answer(OK, b"")
 class Service:
     """Answers calls with `engine`; what configurations leave out comes from the network that `defaults` returns."""
 
+    wishing: Wishing | None = None
+    """Who knows what pods wish for; None where pods are not asked."""
+
     def __init__(self, engine: Engine, defaults: Callable[[], Network]) -> None:
         """Take the engine, and where the node's default network is to be had (it may change)."""
         self._engine = engine
@@ -80,6 +84,8 @@ class Service:
                 request = cni.parse(call.frame, self._defaults())
                 attaches = isinstance(request, Add | Delete) and request.configuration.role != "loopback"
                 if attaches and isinstance(request, Add):
+                    if self.wishing is not None:
+                        request = self.wishing.granted(request, self._defaults())
                     adds.append((number, Job(request, _namespace(call, request.netns))))
                 elif attaches and isinstance(request, Delete):
                     deletes.append((number, request))
@@ -103,7 +109,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - as above
             return {number: failure(error, calls[number].frame) for number, _ in adds}
         return {
-            number: failure(outcome, calls[number].frame)
+            number: failure(explained(job.request, outcome), calls[number].frame)
             if isinstance(outcome, PodnetError)
             else _added(job.request, outcome)
             for (number, job), outcome in zip(adds, outcomes, strict=True)

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import random
 from typing import NamedTuple
 
 import msgspec
 
-from podnet.cluster import NodesSource, NodesWatch, Settings
+from podnet.cluster import NodesSource, NodesWatch, PodsSource, Settings
 from podnet.daemon.known import forget_known, read_known
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, StateError
@@ -18,11 +19,12 @@ log = logging.getLogger("podnet")
 
 
 class Source(NamedTuple):
-    """The node's settings, the nodes and, where an API server tells them, its address."""
+    """The node's settings, the nodes and, where an API server tells them, its address, and this node's pods."""
 
     settings: Settings
     nodes: NodesSource
     server: str = ""
+    pods: PodsSource | None = None
 
 
 def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: str = "") -> Source:
@@ -71,7 +73,10 @@ def _kubernetes(settings: Settings, paths: Paths, kubeconfig: str, node: str) ->
         log.warning("the nodes that were known before are forgotten: %s", error.msg)
         known = None
     nodes = known.nodes if known and known.node == name else ()
-    source = kubernetes.KubernetesNodes(access, name, nodes, settings.cluster_cidrs, _annotations(settings, paths))
+    down = kubernetes.Backoff(random.random)
+    own = _annotations(settings, paths)
+    source = kubernetes.KubernetesNodes(access, name, nodes, settings.cluster_cidrs, own, down=down)
+    pods = kubernetes.KubernetesPods(access, name, down=down) if settings.pods.annotations else None
     source.wait(FIRST_LIST)
     source.changed()
-    return Source(msgspec.structs.replace(settings, node=name, nodes=""), source, access.server.url)
+    return Source(msgspec.structs.replace(settings, node=name, nodes=""), source, access.server.url, pods)

@@ -113,8 +113,8 @@ class Wayfinder(NamedTuple):
         """
         if self.backend == "wireguard":
             return self._encrypted_way(node)
-        plain = [cidr for cidr in node.pod_cidrs if reached_directly(node, cidr.version, self.facts, self.backend)]
-        others = [cidr for cidr in node.pod_cidrs if cidr not in plain]
+        plain = [cidr for cidr in node.cidrs if reached_directly(node, cidr.version, self.facts, self.backend)]
+        others = [cidr for cidr in node.cidrs if cidr not in plain]
         version = underlay(node, self.facts) if others and self.own is not None else 0
         steps: list[Step] = []
         if self.own is not None:
@@ -136,7 +136,7 @@ class Wayfinder(NamedTuple):
 
     def _remark(self, node: Node) -> str:
         """Return what is to be said where a gateway would be on no subnet."""
-        for version in sorted({cidr.version for cidr in node.pod_cidrs}):
+        for version in sorted({cidr.version for cidr in node.cidrs}):
             via = node.address(version)
             if via is not None and not on_subnet(via, self.facts):
                 return (

@@ -32,7 +32,7 @@ def remote(own: Node, node: Node, sees: Collection[int]) -> Iterator[Step]:
     Those that are this node's too are left to :func:`own_addresses`.
     """
     versions = _versions(own)
-    for cidr in node.pod_cidrs:
+    for cidr in node.cidrs:
         if cidr.version in versions:
             yield Step(Element(REMOTE[cidr.version], (cidr,)), f"nodes.yaml: the pods of node {node.name}")
     for address in dict.fromkeys(node.addresses):

@@ -83,7 +83,7 @@ def way(own: Node, node: Node, version: int, port: int) -> Iterator[Step]:
     A CIDR of a family in which this node has no pods has no way: nobody here could be answered.
     """
     endpoint = node.address(version)
-    ways = [(cidr, source) for cidr in node.pod_cidrs if (source := vtep_address(own, cidr.version)) is not None]
+    ways = [(cidr, source) for cidr in node.cidrs if (source := vtep_address(own, cidr.version)) is not None]
     if not ways:
         return
     yield Step(
@@ -109,7 +109,7 @@ def closed(own: Node, node: Node) -> Iterator[Step]:
 
     Of a family in which this node has no pods nothing is sent; its kernel may have been told to be without it.
     """
-    for cidr in node.pod_cidrs:
+    for cidr in node.cidrs:
         if vtep_address(own, cidr.version) is not None:
             yield Step(
                 Route(at="node", dst=cidr, type="unreachable", protocol=PROTOCOL, metric=CLOSED_METRIC),

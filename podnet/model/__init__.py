@@ -2,7 +2,7 @@
 
 from podnet.model.attachment import Attachment, Namespace, NamespaceId, link_name
 from podnet.model.lease import Lease, PodAddress
-from podnet.model.network import DNS, Network, PodRoute, Range
+from podnet.model.network import DNS, NamedPool, Network, PodRoute, Range
 from podnet.model.node import Backend, Node, NodeFacts, Tunnel, WireGuardEnd, WireGuardPort
 from podnet.model.terms import PLAIN, Bandwidth, Delegation, KubernetesPod, PortMapping, Rate, Terms, bracketed
 
@@ -15,6 +15,7 @@ __all__ = [
     "Delegation",
     "KubernetesPod",
     "Lease",
+    "NamedPool",
     "Namespace",
     "NamespaceId",
     "Network",

@@ -69,3 +69,15 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def families(self) -> frozenset[int]:
         """The IP versions in use: a subset of {4, 6}."""
         return frozenset(s.version for s in self.subnets)
+
+
+class NamedPool(msgspec.Struct, frozen=True, gc=False):
+    """A pool of podnet.yaml on this node: its `ranges` here, and why other parts of it give no addresses (`amiss`).
+
+    `pending`: some of these will, once other nodes know of them.
+    """
+
+    name: str
+    ranges: tuple[Range, ...]
+    amiss: tuple[str, ...] = ()
+    pending: bool = False

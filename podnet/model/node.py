@@ -12,13 +12,20 @@ IPNetwork = IPv4Network | IPv6Network
 class Node(msgspec.Struct, frozen=True, gc=False):
     """One machine of the cluster: its name, its addresses (at most one per family) and its pods' CIDRs.
 
-    `wireguard` is its public key, in base64; empty where it is not known.
+    `wireguard` is its public key, in base64; empty where it is not known.  `pools` are further CIDRs, whose addresses
+    pods get only that ask for them.
     """
 
     name: str
     addresses: tuple[IPAddress, ...]
     pod_cidrs: tuple[IPNetwork, ...]
     wireguard: str = ""
+    pools: tuple[IPNetwork, ...] = ()
+
+    @property
+    def cidrs(self) -> tuple[IPNetwork, ...]:
+        """Wherever its pods have their addresses."""
+        return (*self.pod_cidrs, *self.pools)
 
     def address(self, version: int) -> IPAddress | None:
         """Return the node's address of IP `version` 4 or 6."""

@@ -61,11 +61,15 @@ class Bandwidth(msgspec.Struct, frozen=True, gc=False):
 
 
 class KubernetesPod(msgspec.Struct, frozen=True, gc=False):
-    """Which pod the container is, by CNI_ARGS ``K8S_POD_NAMESPACE``, ``K8S_POD_NAME`` and ``K8S_POD_UID``."""
+    """Which pod the container is, by CNI_ARGS ``K8S_POD_NAMESPACE``, ``K8S_POD_NAME`` and ``K8S_POD_UID``.
+
+    `annotations` are podnet's of its object in the API, as they were at ADD.
+    """
 
     namespace: str
     name: str
     uid: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

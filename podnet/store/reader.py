@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, Self, TypeAlias
 
 from podnet.errors import StateError
 from podnet.ipam import Occupancy, Pool, effective_quarantine, pool_of
-from podnet.model import Attachment, Lease, Network
+from podnet.model import Attachment, KubernetesPod, Lease, Network
 from podnet.store import schema
-from podnet.store.codec import LEASE_COLUMNS, address_key, decode_lease, decode_network
+from podnet.store.codec import LEASE_COLUMNS, address_key, decode_lease, decode_network, decode_terms
 
 IPAddress = IPv4Address | IPv6Address
 State: TypeAlias = Literal["live", "cut", "closed"]
@@ -21,6 +21,8 @@ _FIND = f"{_LEASES} WHERE container = ? AND ifname = ? AND network = ? AND cut I
 _PORTS = "SELECT lease FROM port WHERE protocol = ? AND port = ?"
 _HELD_PORT = f"{_LEASES} WHERE lease.id IN ({_PORTS}) ORDER BY lease.id"
 _HELD_BY = f"{_LEASES} JOIN address ON address.lease = lease.id WHERE address.address = ?"
+_RECENT = 2000
+"""Leases that are asked for a pod's: so many ADDs ago it was here at most."""
 
 
 class Holding(NamedTuple):
@@ -111,6 +113,13 @@ class Reader:
                 (prefix, f"{prefix}\U0010ffff"),
             )
             return [decode_lease(row) for row in rows]
+
+    def pod(self, uid: str) -> KubernetesPod | None:
+        """Return the pod of that uid as the latest of its leases has it, of the last `_RECENT`; None where none has."""
+        with self._asking():
+            rows = self._execute("SELECT terms FROM lease ORDER BY id DESC LIMIT ?", (_RECENT,))
+            likely = (decode_terms(terms).pod for (terms,) in rows if uid.encode() in terms)
+            return next((pod for pod in likely if pod is not None and pod.uid == uid), None)
 
     def live(self) -> list[Lease]:
         """Return the live leases, oldest first."""

@@ -8,7 +8,18 @@ import msgspec
 
 from podnet.errors import InterfaceExists, PortTaken, RequestError, StateError, TryAgainLater
 from podnet.ipam import Free, Holder, Pool, choose, match_requested, pools_of
-from podnet.model import PLAIN, Attachment, Lease, NamespaceId, Network, PodAddress, PortMapping, Terms, link_name
+from podnet.model import (
+    PLAIN,
+    Attachment,
+    KubernetesPod,
+    Lease,
+    NamespaceId,
+    Network,
+    PodAddress,
+    PortMapping,
+    Terms,
+    link_name,
+)
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -145,6 +156,11 @@ class MemoryStore:
             if row.lease.link == lease.link and row.lease.attachment.container == lease.attachment.container:
                 return row.network
         raise StateError(f"there is no open lease of {lease.attachment.alias} with link {lease.link}")
+
+    def pod(self, uid: str) -> KubernetesPod | None:
+        """Return the pod of that uid as the latest of its leases has it."""
+        pods = (row.lease.terms.pod for row in reversed(self.rows))
+        return next((pod for pod in pods if pod is not None and pod.uid == uid), None)
 
     def live(self) -> list[Lease]:
         """Return the live leases, oldest first."""

@@ -201,6 +201,7 @@ def test_in_a_pod_nothing_has_to_be_named(bare: Node, stack: ExitStack, tmp_path
     (folder / "token").write_text("two", encoding="ascii")
     api.tokens = {"two"}
     api.end_watches()
+    api.wait_for(lambda asked: asked[-1].headers["Authorization"] == "Bearer two")
     put(api, 3)
     eventually(lambda: "10.244.3.0/24" in mesh_routes(bare), "a route to n3")
     used = {"Bearer one", "Bearer two"}

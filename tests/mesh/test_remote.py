@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from podnet import mesh
 from podnet.model import Backend, Node, NodeFacts, Tunnel
 from podnet.nft import Element
-from podnet.plan import NODES, REMOTE, Plan
+from podnet.plan import NODES, REMOTE, Plan, Route
 
 ONE = Node("n1", (ip_address("10.99.0.11"),), (ip_network("10.244.1.0/24"), ip_network("fd00:10:244:1::/64")))
 TWO = Node("n2", (ip_address("10.99.0.12"), ip_address("fd99::12")), (ip_network("10.244.2.0/24"),))
@@ -36,6 +36,17 @@ def test_a_node_past_a_tunnel_sees_no_pods_address(backend: Backend, sees: set[s
     plan = mesh.between((ONE, TWO, FAR), HERE, backend, Tunnel()).plan
     assert elements(plan, "nodes") == sees
     assert elements(plan, "remote") == {"10.244.2.0/24", "10.244.9.0/24"}
+
+
+@pytest.mark.parametrize("backend", ["direct", "auto", "vxlan"])
+def test_pools_of_a_node_are_pods_of_it_too(backend: Backend) -> None:
+    """What a node has made known besides its pod CIDR has a route to it, and sees pods' own addresses."""
+    pooled = Node("n2", TWO.addresses, TWO.pod_cidrs, pools=(ip_network("10.250.2.0/28"),))
+    plan = mesh.between((ONE, pooled), HERE, backend, Tunnel()).plan
+    assert elements(plan, "remote") == {"10.244.2.0/24", "10.250.2.0/28"}
+    routes = [step.object for step in plan.steps if isinstance(step.object, Route)]
+    assert [str(route.dst) for route in routes] == ["10.244.2.0/24", "10.250.2.0/28"]
+    assert len({(route.dev, route.via) for route in routes}) == 1
 
 
 def test_a_family_without_pods_here_has_no_elements() -> None:

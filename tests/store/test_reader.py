@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podnet.errors import StateError
-from podnet.model import Lease, Network
+from podnet.model import Attachment, KubernetesPod, Lease, Network, Terms
 from podnet.store import Reader, Store
 
 Add = Callable[..., Lease]
@@ -64,3 +64,15 @@ def test_a_database_before_its_first_writer_is_told(path: Path) -> None:
     path.write_bytes(b"no database at all, but longer than a header would be" * 100)
     with pytest.raises(StateError, match="is damaged"):
         Reader.read(path)
+
+
+def test_a_pod_is_found_by_its_uid(store: Store, network_of: NetworkOf) -> None:
+    """As the latest of its leases has it, closed ones too: with the annotations that it had then."""
+    network = network_of("10.1.0.0/24")
+    for number, annotations in enumerate([(), (("podnet.dev/pool", "a"),)]):
+        terms = Terms(pod=KubernetesPod("default", "web", "uid-1", annotations))
+        lease = store.reserve(Attachment("podnet", f"c{number}", "eth0"), network, (), None, "", float(number), terms)
+        store.close([lease], float(number))
+    assert store.pod("uid-1") == KubernetesPod("default", "web", "uid-1", (("podnet.dev/pool", "a"),))
+    assert store.pod("uid-2") is None
+    assert store.pod("uid") is None

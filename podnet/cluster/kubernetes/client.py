@@ -33,7 +33,7 @@ KEEPALIVE = (
 CHUNK = 1 << 16
 REMEDIES = {
     401: "the token or certificate is not valid (any more); give podnet another",
-    403: "allow it: a ClusterRole with get, list and watch on nodes and patch on nodes/status",
+    403: "allow it: a ClusterRole with list and watch on nodes and pods, and patch on nodes and nodes/status",
     404: "this is no Kubernetes API server, or the object is gone",
     410: "the list is taken anew",
     429: "the server is busy; it is asked again",

@@ -1,4 +1,4 @@
-"""An API server to test with: real HTTP, Nodes with versions and a history, and every way to be in trouble.
+"""An API server to test with: real HTTP, Nodes and Pods with versions and a history, and every way to be in trouble.
 
 What it sends has the shapes of Kubernetes 1.34: lists in pages, watches in chunks, Status objects for refusals.
 """
@@ -46,13 +46,14 @@ class Api:
         self.tokens: set[str] | None = None
         self.page = 500
         self.refusal: tuple[int, dict[str, str]] | None = None
+        self.forbidden: set[str] = set()
         self.hang = False
         self.mute = False
         self.version = 100
         self._oldest = 0
         self._generation = 0
         self._cut = b""
-        self._nodes: dict[str, dict[str, Any]] = {}
+        self._objects: dict[Key, dict[str, Any]] = {}
         self._history: list[tuple[int, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
         self._make, self._tls = make, tls
@@ -94,9 +95,10 @@ class Api:
     ) -> None:
         """Create or change a Node."""
         with self._changed:
-            new = name not in self._nodes
-            found = self._nodes.get(name) or {"metadata": {"name": name, "uid": f"uid-{name}-{self.version}"}}
-            metadata = {"creationTimestamp": f"2026-01-01T00:00:{len(self._nodes):02}Z", **found["metadata"], **more}
+            found = self._objects.get(("Node", name)) or {
+                "metadata": {"name": name, "uid": f"uid-{name}-{self.version}"}
+            }
+            metadata = {"creationTimestamp": f"2026-01-01T00:00:{len(self._objects):02}Z", **found["metadata"], **more}
             conditions = [{"type": "Ready", "status": "True"}]
             if unavailable is not None:
                 conditions.append({"type": "NetworkUnavailable", "status": str(unavailable), "reason": "NoRoute"})
@@ -111,12 +113,32 @@ class Api:
                     "conditions": conditions,
                 },
             }
-            self._note("ADDED" if new else "MODIFIED", node)
+            self._note("", node)
 
     def delete(self, name: str) -> None:
         """Delete a Node."""
         with self._changed:
-            self._note("DELETED", self._nodes[name])
+            self._note("DELETED", self._objects["Node", name])
+
+    def put_pod(
+        self, name: str, node: str = "n1", *, uid: str = "", namespace: str = "default", **annotations: str
+    ) -> str:
+        """Create or change a Pod that is bound to `node`; return its uid.
+
+        Annotations are podnet's (``ip="10.1.2.3"``), or given whole in a mapping.
+        """
+        with self._changed:
+            uid = uid or f"uid-{namespace}-{name}-{self.version}"
+            keys = {key if "/" in key else f"podnet.dev/{key}": value for key, value in annotations.items()}
+            metadata = {"name": name, "namespace": namespace, "uid": uid, "annotations": keys}
+            spec = {"nodeName": node, "containers": [{"name": "c", "image": "i"}]}
+            self._note("", {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": {}})
+            return uid
+
+    def delete_pod(self, name: str, namespace: str = "default") -> None:
+        """Delete a Pod."""
+        with self._changed:
+            self._note("DELETED", self._objects["Pod", f"{namespace}/{name}"])
 
     def bookmark(self) -> None:
         """Send a bookmark to all who watch, at a version that nothing else has."""
@@ -128,7 +150,7 @@ class Api:
     def node(self, name: str) -> dict[str, Any]:
         """Return a Node."""
         with self._changed:
-            return self._nodes[name]
+            return self._objects["Node", name]
 
     def compact(self) -> None:
         """Forget what happened until now: older versions and tokens of lists are Gone."""
@@ -155,11 +177,12 @@ class Api:
     def _note(self, kind: str, node: dict[str, Any]) -> None:
         self.version += 1
         node = {**node, "metadata": {**node["metadata"], "resourceVersion": str(self.version)}}
-        name = node["metadata"]["name"]
+        key = _key(node)
+        kind = kind or ("MODIFIED" if key in self._objects else "ADDED")
         if kind == "DELETED":
-            del self._nodes[name]
+            del self._objects[key]
         else:
-            self._nodes[name] = node
+            self._objects[key] = node
         self._history.append((self.version, kind, node))
         self._changed.notify_all()
 
@@ -210,16 +233,18 @@ class Api:
                 return _refuse(to, 401, "Unauthorized")
             if self.refusal is not None:
                 return _refuse(to, self.refusal[0], "refused on purpose", self.refusal[1])
+            if url.path in self.forbidden:
+                return _refuse(to, 403, f"cannot list {url.path}")
         if to.command == "PATCH":
             return self._patch(to, url.path, body)
         if "watch" in query:
-            return self._watch(to, int(query["resourceVersion"]), generation)
+            return self._watch(to, Wanted.of(url.path, query), int(query["resourceVersion"]), generation)
         return self._list(to, query)
 
     def _patch(self, to: BaseHTTPRequestHandler, path: str, body: Any) -> None:
         name, _, sub = path.removeprefix("/api/v1/nodes/").partition("/")
         with self._changed:
-            node = json.loads(json.dumps(self._nodes[name]))
+            node = json.loads(json.dumps(self._objects["Node", name]))
             if sub == "status":
                 for condition in body["status"]["conditions"]:
                     others = [c for c in node["status"]["conditions"] if c["type"] != condition["type"]]
@@ -237,7 +262,8 @@ class Api:
                 version, start = map(int, query["continue"].split("."))
                 if version < self._oldest:
                     return _refuse(to, 410, "The provided continue parameter is too old")
-            nodes = sorted(self._at(version).values(), key=lambda node: str(node["metadata"]["name"]))
+            wanted = Wanted.of(urlsplit(to.path).path, query)
+            nodes = [node for _, node in sorted(self._at(version).items()) if wanted.matches(node)]
         size = min(self.page, int(query.get("limit", "500")))
         metadata = {"resourceVersion": str(version)}
         if start + size < len(nodes):
@@ -246,23 +272,28 @@ class Api:
         return _send(
             to,
             200,
-            {"kind": "NodeList", "apiVersion": "v1", "metadata": metadata, "items": items[start : start + size]},
+            {
+                "kind": f"{wanted.kind}List",
+                "apiVersion": "v1",
+                "metadata": metadata,
+                "items": items[start : start + size],
+            },
         )
 
-    def _at(self, version: int) -> dict[str, dict[str, Any]]:
-        """Return the Nodes as they were at `version`, by undoing what came later."""
-        nodes = dict(self._nodes)
-        later = {node["metadata"]["name"] for at, kind, node in self._history if at > version and kind != "BOOKMARK"}
+    def _at(self, version: int) -> "dict[Key, dict[str, Any]]":
+        """Return the objects as they were at `version`, by undoing what came later."""
+        nodes = dict(self._objects)
+        later = {_key(node) for at, kind, node in self._history if at > version and kind != "BOOKMARK"}
         for name in later:
             nodes.pop(name, None)
             for at, kind, node in self._history:
-                if at <= version and kind != "BOOKMARK" and node["metadata"]["name"] == name:
+                if at <= version and kind != "BOOKMARK" and _key(node) == name:
                     nodes.pop(name, None)
                     if kind != "DELETED":
                         nodes[name] = node
         return nodes
 
-    def _watch(self, to: BaseHTTPRequestHandler, version: int, generation: int) -> None:
+    def _watch(self, to: BaseHTTPRequestHandler, wanted: "Wanted", version: int, generation: int) -> None:
         to.send_response(200)
         to.send_header("Content-Type", "application/json")
         to.send_header("Transfer-Encoding", "chunked")
@@ -278,8 +309,8 @@ class Api:
                 events = self._events(version)
                 ended, cut = generation != self._generation, self._cut
             for at, kind, node in events:
-                if not self.mute:
-                    _chunk(to, {"type": kind, "object": {"kind": "Node", "apiVersion": "v1", **node}})
+                if not self.mute and (kind == "BOOKMARK" or wanted.matches(node)):
+                    _chunk(to, {"type": kind, "object": {"kind": wanted.kind, "apiVersion": "v1", **node}})
                 version = at
             if ended:
                 if cut:
@@ -291,6 +322,31 @@ class Api:
 
     def _events(self, version: int) -> list[tuple[int, str, dict[str, Any]]]:
         return [event for event in self._history if event[0] > version]
+
+
+Key = tuple[str, str]
+
+
+class Wanted(NamedTuple):
+    """What a request is about: a kind of object, and of Pods those of a node if one is named."""
+
+    kind: str
+    node: str = ""
+
+    @classmethod
+    def of(cls, path: str, query: dict[str, str]) -> "Wanted":
+        """Return what is asked for."""
+        kind = {"/api/v1/nodes": "Node", "/api/v1/pods": "Pod"}[path]
+        return cls(kind, query.get("fieldSelector", "").removeprefix("spec.nodeName="))
+
+    def matches(self, found: dict[str, Any]) -> bool:
+        """Tell whether an object is wanted."""
+        return found["kind"] == self.kind and self.node in {"", found["spec"].get("nodeName", "")}
+
+
+def _key(found: dict[str, Any]) -> Key:
+    metadata = found["metadata"]
+    return found["kind"], f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else metadata["name"]
 
 
 def _status(code: int, message: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet.cluster.kubernetes.decoding import Bookmark, Decoder, Deleted, Failed, Lines, Stored
-from podnet.cluster.kubernetes.objects import NodeObject, WireNode, keep_node
+from podnet.cluster.kubernetes.objects import NodeObject, PodObject, WireNode, WirePod, keep_node, keep_pod
 from podnet.errors import DecodeError
 
 NODE = (Path(__file__).parent / "node.json").read_text(encoding="utf-8")
@@ -141,3 +141,38 @@ def test_a_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(cutter.feed(b"x" * 100)) == []
     with pytest.raises(DecodeError, match="no end"):
         list(cutter.feed(b"x"))
+
+
+def test_what_is_kept_of_a_pod() -> None:
+    """Its uid, podnet's annotations, and whose mirror it is; its name is its key.  A status is no change."""
+    metadata = {
+        "name": "web-0",
+        "namespace": "shop",
+        "uid": "7d3e0b1c",
+        "resourceVersion": "9",
+        "annotations": {"podnet.dev/ip": "10.1.2.3", "kubernetes.io/config.source": "api"},
+    }
+    pods = Decoder(WirePod, keep_pod)
+    kept = PodObject("7d3e0b1c", "", (("podnet.dev/ip", "10.1.2.3"),))
+    for status in ({}, {"phase": "Running", "podIP": "10.1.2.3"}):
+        line = event("MODIFIED", {"metadata": metadata, "spec": {"nodeName": "n1"}, "status": status})
+        assert pods.event(line) == Stored("shop/web-0", "9", kept)
+    metadata["annotations"] = {"kubernetes.io/config.mirror": "5f2b", "kubernetes.io/config.hash": "5f2b"}
+    found = pods.event(event("ADDED", {"metadata": metadata}))
+    assert isinstance(found, Stored)
+    assert found.object == PodObject("7d3e0b1c", "5f2b")
+
+
+def test_pools_that_a_node_has_made_known() -> None:
+    """Comma separated, spaces do not matter; what is no CIDR is noted, and the rest taken."""
+    node = {
+        "metadata": {
+            "name": "n",
+            "resourceVersion": "1",
+            "annotations": {"podnet.dev/pod-cidrs": "10.2.0.0/24, fd00::/64,x,"},
+        }
+    }
+    found = decoder().event(event("ADDED", node))
+    assert isinstance(found, Stored)
+    assert found.object.pools == (ip_network("10.2.0.0/24"), ip_network("fd00::/64"))
+    assert (found.object.misspelt, found.object.malformed) == ("podCIDR 'x'", "")

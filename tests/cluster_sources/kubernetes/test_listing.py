@@ -89,3 +89,29 @@ def test_a_key_is_one_nodes() -> None:
     assert len(found.ignored) == 2
     assert "of Node a is ignored: it is that of Node b" in "".join(found.ignored)
     assert "of Node c is not a key of WireGuard" in "".join(found.ignored)
+
+
+def test_pools_yield_to_what_kubernetes_gave() -> None:
+    """A pool that overlaps any Node's pod CIDR or address is left out, the Node stays; the rest of its pools too."""
+    young = NodeObject(name="young", created="2", pod_cidrs=(ip_network("10.1.1.0/24"),))
+    pools = tuple(map(ip_network, ("10.1.0.0/16", "10.2.0.0/24", "224.0.0.0/24")))
+    old = NodeObject(name="old", created="1", pod_cidrs=(ip_network("10.1.2.0/24"),), pools=pools, misspelt="'x'")
+    found = listed(map(candidate, (young, old)))
+    assert [(node.name, list(map(str, node.pools))) for node in found.nodes] == [
+        ("old", ["10.2.0.0/24"]),
+        ("young", []),
+    ]
+    assert len(found.ignored) == 3
+    assert all(reason.startswith("Node old: annotation podnet.dev/pod-cidrs: ") for reason in found.ignored)
+    assert any("10.1.0.0/16 overlaps 10.1.1.0/24 of young" in reason for reason in found.ignored)
+
+
+def test_of_two_nodes_with_one_pool_the_older_has_it() -> None:
+    """Whatever was heard first; and with cluster-cidrs a pool must be in them."""
+    pool = (ip_network("10.2.0.0/24"),)
+    nodes = [NodeObject(name=name, created=created, pools=pool) for name, created in (("a", "2"), ("b", "1"))]
+    for order in (nodes, nodes[::-1]):
+        assert [node.pools for node in listed(map(candidate, order)).nodes] == [(), pool]
+    found = listed(candidate(one, (ip_network("10.1.0.0/16"),)) for one in nodes)
+    assert [node.pools for node in found.nodes] == [(), ()]
+    assert "outside the cluster-cidrs" in found.ignored[0]

@@ -1,5 +1,6 @@
 """KubernetesNodes beside an API server: what it knows, how it says so, and what trouble does to it."""
 
+import random
 import select
 import socket
 import time
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig
+from podnet.cluster.kubernetes import Backoff, KubernetesNodes, read_kubeconfig
 from podnet.cluster.kubernetes import client as http
-from podnet.cluster.kubernetes import nodes as source
+from podnet.cluster.kubernetes import following as source
 from podnet.cluster.kubernetes.client import Client, RefusedError
 from podnet.cluster.kubernetes.objects import WIREGUARD_KEY
 from podnet.cluster.kubernetes.status import annotate
@@ -34,7 +35,7 @@ def follow(api: Api, write_kubeconfig: Callable[..., str]) -> Iterator[Follow]:
         known: tuple[Node, ...] = (), user: dict[str, str] | None = None, annotations: dict[str, str] | None = None
     ) -> KubernetesNodes:
         access = read_kubeconfig(write_kubeconfig({"server": f"http://127.0.0.1:{api.address[1]}"}, user))
-        made.append(KubernetesNodes(access, "n1", known, annotations=annotations or {}))
+        made.append(KubernetesNodes(access, "n1", known, annotations=annotations or {}, down=Backoff(random.random)))
         return made[-1]
 
     yield begin
@@ -104,7 +105,7 @@ def test_a_watch_that_ends_goes_on_where_it_was(api: Api, follow: Follow) -> Non
         api.bookmark()
         expected = str(api.version)
         wait_until(nodes, lambda: f"m{i}" in names(nodes))
-        eventually(lambda: nodes._reflector.ask()[0] == expected, "the bookmark")
+        eventually(lambda: nodes._follower._reflector.ask()[0] == expected, "the bookmark")
         api.end_watches(cut)
         api.wait_for(lambda _: len(api.watches()) == i + 2)
         assert api.watches()[-1].query["resourceVersion"] == expected
@@ -272,7 +273,7 @@ def test_a_bug_is_told_and_the_list_taken_anew(api: Api, follow: Follow, monkeyp
     wait_until(nodes, lambda: names(nodes) == ["n1"])
     api.wait_for(lambda _: api.watches())
     with monkeypatch.context() as patch:
-        patch.setattr(nodes._decoder, "event", lambda line: 1 // (len(line) * 0))
+        patch.setattr(nodes._follower.resource.decoder, "event", lambda line: 1 // (len(line) * 0))
         api.put("n2")
         wait_until(nodes, lambda: nodes.error is not None and "bug" in nodes.error.msg)
     wait_until(nodes, lambda: names(nodes) == ["n1", "n2"] and nodes.error is None)
@@ -354,8 +355,7 @@ def test_that_it_may_not_be_told_is_a_remark_with_the_remedy(api: Api, follow: F
     assert nodes.wait(PATIENCE)
     api.wait_for(lambda _: api.watches())
     api.refusal = 403, {}
-    nodes._annotations = {WIREGUARD_KEY: KEY}
-    nodes._announce()
+    nodes.publish({WIREGUARD_KEY: KEY})
     wait_until(nodes, lambda: bool(nodes.remarks))
     assert f"annotation {WIREGUARD_KEY} of Node n1 cannot be said" in nodes.remarks[0]
     assert "ClusterRole `patch` nodes" in nodes.remarks[0]
@@ -409,7 +409,7 @@ def test_closing_leaves_no_thread_and_no_descriptor(api: Api, follow: Follow) ->
     nodes = follow()
     assert nodes.wait(PATIENCE)
     api.wait_for(lambda _: api.watches())
-    thread = nodes._thread
+    thread = nodes._follower._thread
     nodes.close()
     assert not thread.is_alive()
     api.down()
