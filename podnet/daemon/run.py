@@ -13,10 +13,11 @@ from podnet.daemon.drifts import Drifts
 from podnet.daemon.following import Following
 from podnet.daemon.holding import Holding
 from podnet.daemon.lookout import Lookout
-from podnet.daemon.loop import Loop
+from podnet.daemon.loop import Loop, Part
 from podnet.daemon.mending import Mending
 from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
+from podnet.daemon.orphans import OrphanSearch
 from podnet.daemon.paths import Paths
 from podnet.daemon.presence import Presence
 from podnet.daemon.reaping import Reaping
@@ -60,12 +61,14 @@ class Daemon:
         self._lookout = Lookout(engine, store, self._node.settings.gc, drifts, self._looked)
         names, tending = Aliases(engine, store, paths.aliases), Tending(store)
         upkeep = (self._mending, self._presence, self._following, self._lookout, names, tending)
-        self._parts = (self._requests, *upkeep)
+        parts: list[Part] = [self._requests, *upkeep]
         self._loop.watch(self._source, self._following.readable)
         if self._pods is not None and wishing is not None:
             holding = Holding(wishing, self._pods)
             self._requests.hold(holding)
             self._loop.watch(self._pods, holding.readable)
+            parts.append(OrphanSearch(self._node, self._pods, self._reaping.doom))
+        self._parts = tuple(parts)
 
     def install(self) -> None:
         """Put shim and network list into the CNI folders, as soon as the node can serve pods."""

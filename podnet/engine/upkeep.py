@@ -7,7 +7,7 @@ A runtime tells of a pod's end with DEL, if it lives to do so; few call GC, and 
 - what else is not as it was made is mended: :mod:`podnet.engine.mending`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
@@ -111,6 +111,10 @@ class Upkeep(Ground):
         dead = [lease for lease in gone if now - self._gone[_life(lease)] >= grace]
         self._cut(dead)
         return Swept(tuple(dead), tuple(unlinked))
+
+    def collect(self, leases: Sequence[Lease]) -> None:
+        """Cut off `leases` whose pods are gone, as somebody else has found; see :mod:`podnet.engine.orphans`."""
+        self._cut(leases)
 
     def dismantle(self) -> Plan:
         """Take all that is podnet's away from the node, pods that are attached included; return what had to go.

@@ -13,6 +13,7 @@ from podnet.errors import KernelError, PodnetError
 from podnet.kernel.carry import HINTS, Carrier, Course
 from podnet.kernel.connections import forget, forget_ports
 from podnet.kernel.indexes import Indexes
+from podnet.kernel.inhabitants import inhabited
 from podnet.kernel.monitor import Monitor
 from podnet.kernel.namespace import OWN, entered, reopened
 from podnet.kernel.observe import Observer
@@ -155,6 +156,10 @@ class Kernel:
         """Open the namespace of `lease` for the block; see :func:`podnet.kernel.namespace.reopened`."""
         with reopened(lease.netns_path, lease.netns) as found:
             yield found
+
+    def inhabited(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Return those of `leases` in which something may run; see :func:`podnet.kernel.inhabitants.inhabited`."""
+        return inhabited(leases, self._home)
 
     def reap(self) -> Reaped:
         """Delete the doomed links with one message; see :func:`podnet.kernel.reap.reap`."""
