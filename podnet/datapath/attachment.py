@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from podnet.datapath.bandwidth import egress_link, shaping
 from podnet.datapath.hardware import GATEWAY_MAC, bridge_mac, link_local, pod_mac, port_mac
+from podnet.datapath.ports import port_elements
 from podnet.datapath.ruleset import PTP_GATEWAY4, PTP_GATEWAY6, pod_elements
 from podnet.model import Lease, Network, NodeFacts, PodAddress
 from podnet.model.network import IPAddress, IPNetwork
@@ -23,9 +24,8 @@ def attach(network: Network, facts: NodeFacts, lease: Lease) -> Plan:
     """Return the plan that attaches the holder of `lease` to `network` on the node of `facts`."""
     if network.datapath == "none":
         return Plan()
-    interface = network.bridge if network.datapath == "bridge" else lease.link
     return Plan.of(
-        pod_elements(network, lease, interface),
+        _elements(network, lease),
         _NODE_SIDE[network.datapath](network, facts, lease),
         shaping(lease),
         _pod_side(network, facts, lease),
@@ -44,12 +44,20 @@ def cut(network: Network, lease: Lease) -> Plan:
     """
     if network.datapath == "none":
         return Plan()
-    interface = network.bridge if network.datapath == "bridge" else lease.link
-    elements = [s._replace(verb="delete") for s in pod_elements(network, lease, interface)]
+    elements = [s._replace(verb="delete") for s in _elements(network, lease)]
     names = (lease.link, egress_link(lease)) if lease.terms.bandwidth.egress else (lease.link,)
     reason = "DEL: no packet passes a link that is down; the doomed group is deleted as one"
     doomed = [Step(Link(at="node", name=name, group=GROUP_DOOMED, up=False), reason, "set") for name in names]
     return Plan.of(elements, doomed)
+
+
+def _elements(network: Network, lease: Lease) -> Iterator[Step]:
+    """Yield a pod's elements of both tables; they go in one batch."""
+    if network.datapath == "ptp":
+        yield from pod_elements(network, lease, lease.link)
+    else:
+        yield from pod_elements(network, lease, network.bridge)
+        yield from port_elements(lease)
 
 
 def gateway_of(network: Network, leased: PodAddress) -> IPAddress:

@@ -1,9 +1,11 @@
 """The node's own part: what must be there before the first pod, whatever pods come."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from podnet.datapath.attachment import mtu_of, why_mtu
 from podnet.datapath.hardware import bridge_mac
+from podnet.datapath.ports import port_skeleton
 from podnet.datapath.ruleset import network_elements, skeleton
 from podnet.model import Network, NodeFacts, Range
 from podnet.model.network import IPAddress, IPNetwork
@@ -17,7 +19,7 @@ UNREACHABLE_METRIC = 4_278_198_272
 def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
     """Return what the node of `facts` needs to serve `networks`; a network without ranges needs nothing."""
     networks = [network for network in networks if network.ranges and network.datapath != "none"]
-    versions = sorted({version for network in networks for version in network.families})
+    versions = _versions(networks)
     if not versions:
         return Plan()
     bridges: dict[str, list[Network]] = {}
@@ -28,9 +30,15 @@ def node_plan(networks: Sequence[Network], facts: NodeFacts) -> Plan:
         *(_bridge(name, sharing, facts) for name, sharing in bridges.items()),
         _forwarding(versions, facts),
         skeleton(versions),
+        port_skeleton(_versions(bridged)) if (bridged := list(chain(*bridges.values()))) else (),
         network_elements(networks),
         _unreachable(networks),
     )
+
+
+def _versions(networks: Sequence[Network]) -> list[int]:
+    """Return the IP versions in use, in order."""
+    return sorted({version for network in networks for version in network.families})
 
 
 def _bridge(name: str, networks: Sequence[Network], facts: NodeFacts) -> Iterator[Step]:

@@ -3,8 +3,11 @@
 ::
 
     prerouting (raw)     a packet from a pod's link must have an address of that link      pods4, pods6
+                         a packet with a pod's address must come from a pod's link         own4, own6
                          ptp's gateway address is a signpost, never a destination
                          127.0.0.0/8 is this machine's own, whatever link asks for it
+    discovery            with its link-local address, or none, a pod asks for neighbours
+                         and joins multicast groups; it is no router, and says nothing else
     dstnat, output       a host port of an address of this node leads to the pod that      hostports*, hostips*
     (dstnat)             asked for it, from outside, from pods and from the node itself
     postrouting (srcnat) a pod that reaches itself through a service sees the node         hairpin4, hairpin6
@@ -15,6 +18,9 @@
 Adding a pod adds elements and no rule, so a node with 500 pods matches packets as fast as one with five, and pods
 come and go without the rules ever being rebuilt.
 
+Which sources are a node's own is told by its pods' addresses and not by its CIDRs: another plugin may give addresses
+of a subnet that all nodes share, and an address may move to another node with its pod.
+
 A host port is matched where the destination is an address of this node (`fib daddr type local`) and nowhere else: what
 pods send to a server outside on such a port, or to a service's address, is not touched.  `[::1]` does not lead to a
 pod: the kernel has no route_localnet for IPv6, so the node's own answer, connection refused, is left to be seen.
@@ -23,8 +29,9 @@ pod: the kernel has no route_localnet for IPv6, so the node's own answer, connec
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
+from podnet.datapath.hardware import link_local, pod_mac
 from podnet.model import Lease, Network, bracketed
-from podnet.nft import ACCEPT, DROP, RETURN, Base, Chain, Element, Rule, Set, jump
+from podnet.nft import ACCEPT, DROP, RETURN, Base, Chain, Element, Rule, Set, goto, jump
 from podnet.nft.datatype import PROTOCOLS
 from podnet.nft.statement import Dnat, Masquerade, Match, Statement
 from podnet.plan import GROUP_PODS, NODES, REMOTE, TABLE, Step
@@ -36,6 +43,7 @@ PTP_GATEWAY4 = IPv4Address("169.254.1.1")
 PTP_GATEWAY6 = IPv6Address("fe80::1")
 
 PODS = {v: Set(table=TABLE, name=f"pods{v}", key=("ifname", f"ipv{v}_addr")) for v in (4, 6)}
+OWN = {v: Set(table=TABLE, name=f"own{v}", key=(f"ipv{v}_addr",)) for v in (4, 6)}
 HAIRPIN = {v: Set(table=TABLE, name=f"hairpin{v}", key=(f"ipv{v}_addr", f"ipv{v}_addr")) for v in (4, 6)}
 MASQUERADE = {v: Set(table=TABLE, name=f"masquerade{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
 HOSTPORTS = {
@@ -54,6 +62,7 @@ HOSTIPS = {
 CLUSTER = {v: Set(table=TABLE, name=f"cluster{v}", key=(f"ipv{v}_addr",), interval=True) for v in (4, 6)}
 
 PREROUTING = Chain(TABLE, "prerouting", Base("filter", "prerouting", -300))
+DISCOVERY = Chain(TABLE, "discovery")
 HOSTPORT = Chain(TABLE, "hostport")
 DSTNAT = Chain(TABLE, "dstnat", Base("nat", "prerouting", -100))
 OUTPUT = Chain(TABLE, "output", Base("nat", "output", -100))
@@ -62,7 +71,17 @@ POSTROUTING = Chain(TABLE, "postrouting", Base("nat", "postrouting", 100))
 LOOPBACK4 = IPv4Network("127.0.0.0/8")
 LOOPBACK6 = IPv6Address("::1")
 
+UNSPECIFIED6 = IPv6Address("::")
+LINK_LOCAL6 = IPv6Network("fe80::/10")
+ASKED = (
+    *("mld-listener-query", "mld-listener-report", "mld-listener-done", "mld2-listener-report"),
+    *("nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert"),
+)
+"""What hosts say of themselves and ask for (RFC 4861, 2710, 3810): not what routers say, advertisement and redirect."""
+
 _FROM_POD = Match("iifgroup", GROUP_PODS)
+_FROM_ELSEWHERE = (Match("iifgroup", GROUP_PODS, "!="), Match("iifname", "lo", "!="))
+_FAMILIES = {4: "ipv4", 6: "ipv6"}
 _TO_SOURCE = Masquerade(fully_random=True)
 _WORDS = {4: "ip", 6: "ip6"}
 
@@ -72,6 +91,7 @@ def skeleton(versions: Sequence[int]) -> Iterator[Step]:
     yield Step(TABLE, "everything of podnet's is in one table of its own")
     for version in versions:
         yield Step(PODS[version], f"which IPv{version} addresses may come from which link")
+        yield Step(OWN[version], f"IPv{version} addresses of this node's pods")
         yield Step(HAIRPIN[version], f"pods as a pair with themselves, IPv{version}")
         yield Step(HOSTPORTS[version], f"which IPv{version} address and port a port of this node leads to")
         yield Step(HOSTIPS[version], f"the same for ports of one IPv{version} address of this node")
@@ -80,11 +100,13 @@ def skeleton(versions: Sequence[int]) -> Iterator[Step]:
         yield Step(REMOTE[version], f"IPv{version} addresses of other nodes' pods, which do so too")
         yield Step(NODES[version], f"IPv{version} addresses of nodes that do so")
     yield Step(PREROUTING, "packets are judged before anything else is done with them")
+    if 6 in versions:  # noqa: PLR2004 - IPv6
+        yield Step(DISCOVERY, "what a pod may say without an address of its own network")
     yield Step(HOSTPORT, "host ports: one list of rules for what comes to the node and what it sends to itself")
     yield Step(DSTNAT, "destination addresses are rewritten before a route is looked for")
     yield Step(OUTPUT, "the node reaches host ports as others do")
     yield Step(POSTROUTING, "source addresses are rewritten last")
-    for rule, reason in (*_prerouting(versions), *_hostport(versions), *_postrouting(versions)):
+    for rule, reason in (*_prerouting(versions), *_discovery(versions), *_hostport(versions), *_postrouting(versions)):
         yield Step(rule, reason)
 
 
@@ -107,16 +129,43 @@ def _prerouting(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
                 f"route_localnet lets host ports be reached at 127.0.0.1; {LOOPBACK4} stays this machine's own",
             )
         else:
-            for source, what in ((IPv6Network("fe80::/10"), "link-local"), (IPv6Address("::"), "unspecified")):
-                yield (
-                    _rule(PREROUTING, _FROM_POD, Match("ip6 saddr", source), ACCEPT, comment=f"{what} source"),
-                    f"neighbour discovery uses {what} sources (RFC 4861)",
-                )
+            anonymous = Match("ip6 saddr", (LINK_LOCAL6, UNSPECIFIED6))
+            yield (
+                _rule(PREROUTING, _FROM_POD, anonymous, goto(DISCOVERY.name), comment="no address of the network"),
+                "link-local and unspecified sources are for neighbour discovery and MLD alone",
+            )
         spoofed = Match(f"iifname . {ip} saddr", PODS[version], "!=")
         yield (
             _rule(PREROUTING, _FROM_POD, spoofed, DROP, comment="spoofed source"),
             "a pod sends with its own addresses only",
         )
+        forged = Match(f"{ip} saddr", OWN[version])
+        yield (
+            _rule(PREROUTING, *_FROM_ELSEWHERE, forged, DROP, comment="pod's source from elsewhere"),
+            "whoever else sends with the address of a pod of this node is not that pod",
+        )
+    for version in sorted({4, 6} - set(versions)):
+        yield (
+            _rule(
+                PREROUTING, _FROM_POD, Match("meta nfproto", _FAMILIES[version]), DROP, comment=f"no pods in {version}"
+            ),
+            f"no pod has an IPv{version} address to send with",
+        )
+
+
+def _discovery(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
+    if 6 not in versions:  # noqa: PLR2004 - IPv6
+        return
+    asked = Match("icmpv6 type", ASKED)
+    for source, what in (
+        (Match("ip6 saddr", UNSPECIFIED6), "no source yet"),
+        (Match("iifname . ip6 saddr", PODS[6]), "own link-local"),
+    ):
+        yield (
+            _rule(DISCOVERY, asked, source, ACCEPT, comment=what),
+            "neighbour discovery and MLD as hosts speak them (RFC 4861, 3810): a pod is no router",
+        )
+    yield _rule(DISCOVERY, DROP, comment="neither discovery nor MLD"), "nothing else has such a source"
 
 
 def _hostport(versions: Sequence[int]) -> Iterator[tuple[Rule, str]]:
@@ -190,12 +239,14 @@ def pod_elements(network: Network, lease: Lease, interface: str) -> Iterator[Ste
     """Yield a pod's elements; `interface` is the link of the node by which its packets come."""
     for leased in lease.addresses:
         address = leased.address
-        yield Step(
-            Element(PODS[address.version], (interface, address)),
-            f"ipam: {address} is leased to container {lease.attachment.container}",
-        )
+        reason = f"ipam: {address} is leased to container {lease.attachment.container}"
+        yield Step(Element(PODS[address.version], (interface, address)), reason)
+        yield Step(Element(OWN[address.version], (address,)), reason)
         if network.hairpin:
             yield Step(Element(HAIRPIN[address.version], (address, address)), "hairpin: the pod may reach itself")
+    if any(leased.address.version == 6 for leased in lease.addresses):  # noqa: PLR2004 - IPv6
+        local = Element(PODS[6], (interface, link_local(pod_mac(lease))))
+        yield Step(local, "IPv6: the pod's link-local address, for neighbour discovery and MLD")
     if lease.terms.ports:
         yield from _port_elements(lease)
 

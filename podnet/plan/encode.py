@@ -39,6 +39,7 @@ from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
 from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.link import IFF_UP
+from podnet.netlink.rtnl.linkinfo import BR_BOOLOPT_NO_LL_LEARN, boolopt
 from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
@@ -72,8 +73,11 @@ Indexes = Mapping[tuple[Place, str], int]
 
 _NO_AUTOCONF = Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE)
 _ROUTE_LOCALNET = {IPV4_DEVCONF["route_localnet"]: 1}
-_BRIDGE = LinkInfo("bridge", Bridge(mcast_snooping=0))
-"""Ports are isolated, so no multicast goes between them; watching it would cost each port that joins."""
+_BRIDGE = LinkInfo("bridge", Bridge(mcast_snooping=0, multi_boolopt=boolopt(BR_BOOLOPT_NO_LL_LEARN, on=True)))
+"""Ports are isolated, so no multicast goes between them; watching it would cost each port that joins.
+
+Frames to the next bridge alone (01:80:c2:00:00:0x) are taken in past every hook: nothing is to be learned from them.
+"""
 _IFB = LinkInfo("ifb")
 _WIREGUARD = LinkInfo(WIREGUARD)
 _ISOLATED = BridgePort(isolated=1)

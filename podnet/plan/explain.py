@@ -32,7 +32,7 @@ NAMED_NAMESPACES = "/run/netns/"
 BORN_AFTER = ("alias", "ipv6_autoconf")
 """What the kernel does not take from the message by which a link is born."""
 
-_OPTIONS = {"bridge": " mcast_snooping 0"}
+_OPTIONS = {"bridge": " mcast_snooping 0 no_linklocal_learn 1"}
 """What a kind of link is always born with: see :mod:`podnet.plan.encode`."""
 
 

@@ -100,8 +100,8 @@ def _programs(network: Network, node: Plan, firewall: Firewall) -> Iterator[str]
     if firewall == "nft":
         yield "nft"
         return
-    for version in sorted(network.families):
-        yield from (iptables.PROGRAMS[version], f"{iptables.PROGRAMS[version]}-restore")
+    for program in iptables.PROGRAMS.values():
+        yield from (program, f"{program}-restore")
 
 
 def _header(network: Network, firewall: Firewall, origin: str) -> str:
@@ -191,7 +191,7 @@ def _detach_commands(plan: Plan, firewall: Firewall) -> Iterator[str]:
 def _appends(plan: Plan) -> Iterator[tuple[iptables.Append, str]]:
     for step in plan.steps:
         if isinstance(step.object, Element):
-            yield iptables.element(step.object), step.reason
+            yield from ((append, step.reason) for append in iptables.elements(step.object))
 
 
 def _without_nftables(plan: Plan) -> Plan:

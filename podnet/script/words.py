@@ -70,7 +70,11 @@ class Variables:
 
     def assignments(self, body: str) -> list[str]:
         """Return the commands that set the variables that `body` uses, in an order in which they can run."""
-        return [v.assignment for v in self._addresses.values() if v.assignment and f"${v.name}" in body]
+        used: list[str] = []
+        for variable in reversed(self._addresses.values()):  # those that are set by another come after it
+            if variable.assignment and f"${variable.name}" in "\n".join((*used, body)):
+                used.insert(0, variable.assignment)
+        return used
 
     def command(self, command: str) -> str:
         """Return `command`, a line of `explain`, with the variables in place and everything else quoted."""

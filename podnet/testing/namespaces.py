@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -96,7 +96,7 @@ def state_of(namespace: str) -> dict[str, Any]:
             (e for e in listed("bridge -j fdb show") if "master" in e.get("flags", []) or "master" in e or "dst" in e),
             key=str,
         ),
-        "ruleset": [o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o],
+        "ruleset": _by_family(o for o in listed("nft -j list ruleset").get("nftables", []) if "metainfo" not in o),
         "sysctls": sysctls(namespace),
     }
     return {what: without_carrier(found) for what, found in state.items()}
@@ -110,6 +110,11 @@ def shaping_of(namespace: str) -> dict[str, Any]:
         "qdiscs": qdiscs,
         "filters": {dev: _listed(namespace, f"tc -j filter show dev {dev} ingress") for dev in ingress},
     }
+
+
+def _by_family(ruleset: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the objects of a ruleset family by family, of which none knows when another's table was made."""
+    return sorted(ruleset, key=lambda entry: str(next(iter(entry.values()))["family"]))
 
 
 def _listed(namespace: str, command: str) -> Any:

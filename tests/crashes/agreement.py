@@ -6,6 +6,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from podnet.datapath.hardware import link_local
 from podnet.testing.namespaces import shaping_of
 from podnet.testing.node import Node
 from podnet.testing.waiting import eventually
@@ -13,6 +14,7 @@ from tests.crashes.sequence import Kind
 
 HOST_LOCAL = "/run/host-local"
 CONTAINER_PORT = 5353
+OWN_TABLES = {("inet", "podnet"), ("bridge", "podnet")}
 BRIDGES = {"second": "br1"}
 LEDGER = """
 SELECT 'lease', network, container, ifname || ' ' || link FROM lease WHERE closed IS NULL
@@ -42,6 +44,11 @@ class Held(NamedTuple):
     def links(self) -> list[str]:
         """All links on the node."""
         return [self.link, *([self.link.replace("veth-", "ifb-")] if self.limited else [])]
+
+    @property
+    def mac(self) -> str:
+        """The MAC of the pod's end."""
+        return str(next(i["mac"] for i in self.result["interfaces"] if i.get("sandbox")))
 
     @property
     def addresses(self) -> list[str]:
@@ -170,17 +177,27 @@ def _with_elements(ruleset: Iterable[dict[str, Any]], datapath: str, held: Itera
     more: dict[str, list[Any]] = {}
     for one in held:
         bridge = BRIDGES.get(one.kind, "br0" if one.kind == "podnet" and datapath == "bridge" else "")
+        local = str(link_local(one.mac))
         for address in one.addresses:
             version = ip_address(address).version
-            more.setdefault(f"pods{version}", []).append({"concat": [bridge or one.link, address]})
-            more.setdefault(f"hairpin{version}", []).append({"concat": [address, address]})
+            elements = {
+                f"pods{version}": [[bridge or one.link, address]],
+                f"hairpin{version}": [[address, address]],
+                f"ports{version}": [[one.link, one.mac, address]] if bridge else [],
+            }
+            if version == 6:
+                elements["pods6"].append([bridge or one.link, local])
+                elements["ports6"] += [[one.link, one.mac, other] for other in (local, "::") if bridge]
+            for name, keys in elements.items():
+                more.setdefault(name, []).extend({"concat": key} for key in keys)
+            more.setdefault(f"own{version}", []).append(address)
             more.setdefault(f"hostports{version}", []).extend(
                 [{"concat": ["udp", port]}, {"concat": [address, CONTAINER_PORT]}] for port in one.ports
             )
     rules = []
     for entry in ruleset:
         ((kind, thing),) = entry.items()
-        ours = thing.get("family") == "inet" and thing.get("table") == "podnet" and kind in {"set", "map"}
+        ours = (thing.get("family"), thing.get("table")) in OWN_TABLES and kind in {"set", "map"}
         added = more.get(thing["name"], []) if ours else []
         rules.append({kind: _sorted({**thing, "elem": [*thing.get("elem", []), *added]}) if added else thing})
     return rules

@@ -49,18 +49,26 @@ def elements(plan: Plan) -> list[tuple[str, str]]:
 @BOTH
 @FAMILIES
 def test_a_pods_address_may_come_from_its_link_only(kind: str, versions: tuple[int, ...]) -> None:
-    """Per address one element of the link by which its packets come, and one for itself behind a service."""
+    """Per address: the link by which its packets come, that no other may send it, itself behind a service.
+
+    An IPv6 pod has a link-local address too; on a bridge all of it again with the port and the MAC.
+    """
     network = a_network(kind, versions)
     lease = a_lease(network)
+    mac = pod_mac(lease)
+    local = link_local(mac)
     link = "br0" if kind == "bridge" else lease.link
-    expected = [
-        found
-        for v in versions
-        for found in ((f"pods{v}", f"{link} {PODS[v]}"), (f"hairpin{v}", f"{PODS[v]} {PODS[v]}"))
-    ]
+    expected = []
+    for v in versions:
+        expected += [(f"pods{v}", f"{link} {PODS[v]}"), (f"own{v}", PODS[v]), (f"hairpin{v}", f"{PODS[v]} {PODS[v]}")]
+    if 6 in versions:
+        expected.append(("pods6", f"{link} {local}"))
+    if kind == "bridge":
+        expected += [(f"ports{v}", f"{lease.link} {mac} {PODS[v]}") for v in versions]
+        expected += [("ports6", f"{lease.link} {mac} {a}") for a in (local, "::") if 6 in versions]
     assert elements(attach(network, FACTS, lease)) == expected
     without = msgspec.structs.replace(network, hairpin=False)
-    assert elements(attach(without, FACTS, lease)) == [e for e in expected if e[0].startswith("pods")]
+    assert elements(attach(without, FACTS, lease)) == [e for e in expected if not e[0].startswith("hairpin")]
 
 
 @BOTH

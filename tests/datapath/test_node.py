@@ -61,17 +61,18 @@ def test_a_default_route_learned_from_routers_is_kept(versions: tuple[int, ...])
 
 @FAMILIES
 def test_the_table_has_the_sets_of_the_families_in_use(versions: tuple[int, ...]) -> None:
-    """One table, five chains, eight sets per family; table before chains and sets, those before rules and elements."""
+    """One table, its chains, its sets per family; table before chains and sets, those before rules and elements."""
     plan = node_plan([a_network("ptp", versions)], FACTS)
     assert [str(table) for table in those(Table, plan)] == ["inet podnet"]
     assert [chain.name for chain in those(Chain, plan)] == [
         "prerouting",
+        *(["discovery"] if 6 in versions else []),
         "hostport",
         "dstnat",
         "output",
         "postrouting",
     ]
-    kinds = ("pods", "hairpin", "hostports", "hostips", "masquerade", "cluster", "remote", "nodes")
+    kinds = ("pods", "own", "hairpin", "hostports", "hostips", "masquerade", "cluster", "remote", "nodes")
     names = [f"{name}{version}" for version in versions for name in kinds]
     assert [found.name for found in those(Set, plan)] == names
     order = [type(thing).__name__ for thing in plan.objects() if not isinstance(thing, Sysctl | Route)]

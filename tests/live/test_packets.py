@@ -55,6 +55,7 @@ def test_pods_reach_pods_and_services_in_any_surroundings(bare: Node, datapath: 
         ("ptp", "of blue"),
         ("ptp", "of nobody"),
         ("ptp", "outside"),
+        ("bridge", "of blue"),
         ("bridge", "of nobody"),
         ("bridge", "outside"),
     ],
@@ -62,10 +63,7 @@ def test_pods_reach_pods_and_services_in_any_surroundings(bare: Node, datapath: 
 def test_a_pod_cannot_send_with_anothers_address(
     serving: Callable[..., Node], datapath: str, forged: str, version: int
 ) -> None:
-    """What red sends as blue, as a free address, or as somebody outside, arrives nowhere; its own packets do.
-
-    On a bridge the rules see br0 and not its ports: pods' addresses are told from others', not from each other.
-    """
+    """What red sends as blue, as a free address, or as somebody outside, arrives nowhere; its own packets do."""
     node = serving(datapath, (version,))
     red, blue, green = (node.attach(name) for name in ("red", "blue", "green"))
     address = {

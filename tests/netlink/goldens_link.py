@@ -9,6 +9,7 @@ from typing import Any
 from podnet.netlink.message import Request
 from podnet.netlink.rtnl import AF_BRIDGE, IPV4_DEVCONF, AfSpec, Bridge, BridgePort, Inet6, Link, LinkInfo, Veth, Vxlan
 from podnet.netlink.rtnl.link import IFF_UP
+from podnet.netlink.rtnl.linkinfo import BR_BOOLOPT_NO_LL_LEARN, boolopt
 
 Row = tuple[str, str, Request, str, str, str]
 
@@ -25,7 +26,14 @@ TUNNEL = Vxlan(id=42, local=ip("10.0.0.1"), port=4789, learning=0, udp_zero_csum
 
 OVER4 = LinkInfo("vxlan", Vxlan(id=28782, link=50, local=ip("10.0.0.1"), learning=0, port=4789, udp_csum=0))
 OVER6 = LinkInfo("vxlan", Vxlan(id=28782, link=50, local6=ip("fd00::1"), learning=0, port=4789))
-BRIDGE = Bridge(stp_state=0, ageing_time=6000, mcast_snooping=0, nf_call_iptables=1, forward_delay=400)
+BRIDGE = Bridge(
+    stp_state=0,
+    ageing_time=6000,
+    mcast_snooping=0,
+    nf_call_iptables=1,
+    forward_delay=400,
+    multi_boolopt=boolopt(BR_BOOLOPT_NO_LL_LEARN, on=True),
+)
 FLAGS = BridgePort(isolated=1, learning=0, mode=1, unicast_flood=0, mcast_flood=0, bcast_flood=0, neigh_suppress=1)
 BLOCKED = BridgePort(locked=1, isolated=1, proxyarp=1, mcast_to_ucast=1)
 
@@ -131,12 +139,13 @@ ROWS: tuple[Row, ...] = (
         Link(ifname="br0", index=60, address="02:00:00:00:00:60", linkinfo=LinkInfo("bridge", BRIDGE)).add(),
         (
             "ip link add br0 index 60 address 02:00:00:00:00:60 type bridge"
-            " stp_state 0 ageing_time 6000 mcast_snooping 0 nf_call_iptables 1 forward_delay 400"
+            " stp_state 0 ageing_time 6000 mcast_snooping 0 nf_call_iptables 1 forward_delay 400 no_linklocal_learn 1"
         ),
         "addrs",
         (
-            "000000003c00000000000000000000000a000100020000000060000008000300627230003c0012800b000100627269646765"
-            "00002c00028008000100900100000800040070170000080005000000000005001700000000000500240001000000"
+            "000000003c00000000000000000000000a00010002000000006000000800030062723000480012800b000100627269646765"
+            "000038000280080001009001000008000400701700000800050000000000050017000000000005002400010000000c002e00"
+            "0100000001000000"
         ),
     ),
     (

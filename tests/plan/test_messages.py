@@ -109,12 +109,15 @@ def links(*things: Object, verb: Any = "add", namespace: int | None = None) -> l
     return found  # type: ignore[return-value]  # asserted in the line above
 
 
+BORN = Bridge(mcast_snooping=0, multi_boolopt=bytes.fromhex("01000000 01000000"))  # no_linklocal_learn on, of a mask
+
+
 def test_a_bridge_is_born_then_set_up() -> None:
     """`ip link add` with MAC, MTU and group, exclusively; then the alias, which is told to nobody yet; then up."""
     first, *rest = requests_of(BRIDGE)
     assert (first.type, first.flags) == (RTM_NEWLINK, CREATE)
     assert read(first) == LinkMessage(
-        index=7, ifname="br0", address=MAC, mtu=1400, group=5, linkinfo=LinkInfo("bridge", Bridge(mcast_snooping=0))
+        index=7, ifname="br0", address=MAC, mtu=1400, group=5, linkinfo=LinkInfo("bridge", BORN)
     )
     assert {(request.type, request.flags) for request in rest} == {(RTM_NEWLINK, 0)}
     assert [read(request) for request in rest] == [

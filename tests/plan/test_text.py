@@ -179,11 +179,15 @@ PEER = WireGuardPeer(
     allowed_ips=(ip_network("10.244.2.0/24"), ip_network("fd00:2::/64")),
 )
 VERBS: list[tuple[Object, str, list[str]]] = [
-    (Link(at="node", name="br0", kind="bridge", up=False), "add", ["ip link add br0 type bridge mcast_snooping 0"]),
+    (
+        Link(at="node", name="br0", kind="bridge", up=False),
+        "add",
+        ["ip link add br0 type bridge mcast_snooping 0 no_linklocal_learn 1"],
+    ),
     (
         Link(at="node", name="br0", kind="bridge", alias="a", up=False),
         "add",
-        ["ip link add br0 type bridge mcast_snooping 0", "ip link set br0 alias a"],
+        ["ip link add br0 type bridge mcast_snooping 0 no_linklocal_learn 1", "ip link set br0 alias a"],
     ),
     (
         Link(at="node", name="br0", kind="bridge", mac="02:00:00:00:00:01", mtu=1400, group=5),

@@ -50,7 +50,7 @@ def test_the_nft_form_gives_the_engines_kernel_state(new_node: NewNode, datapath
     node.add(node.script(config=node.settings(datapath, families)), *PODS)
     equal_soon(node.state, engine.state)
     assert node.ruleset() == engine.ruleset()
-    assert sum("@pods" in entry for entry in node.ruleset()) == len(families)
+    assert sum("@own" in entry for entry in node.ruleset()) == len(families)
     for pod in PODS:
         equal_soon(lambda: node.state(pod), lambda: engine.state(pod))  # noqa: B023 - called at once
 

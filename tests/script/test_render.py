@@ -187,11 +187,35 @@ def test_host_ports_are_in_the_nft_form_alone_and_loopback_is_kept_in_both(kind:
     assert re.findall(r"route_localnet=\d", nft) == re.findall(r"route_localnet=\d", ipt)
 
 
+def test_a_bridge_s_ports_are_in_the_nft_form_alone_and_the_other_says_so() -> None:
+    """Iptables has no chain that sees a port; who reads that script is told what it lacks."""
+    nft, ipt = printed(network("bridge", "46")), printed(network("bridge", "46"), "iptables")
+    assert "add element bridge podnet ports4" in nft
+    assert "add rule bridge podnet prerouting drop" in nft
+    assert "bridge podnet" not in ipt
+    assert f"# {iptables.PORTS_MISSING}" in ipt
+    assert iptables.PORTS_MISSING not in printed(network("ptp", "46"), "iptables")
+
+
+@DATAPATHS
+@pytest.mark.parametrize(("families", "lacks"), [("4", "ip6tables"), ("6", "iptables")])
+def test_a_family_in_which_no_pod_has_an_address_is_shut_in_both_forms(
+    kind: Datapath, families: str, lacks: str
+) -> None:
+    """A pod that gives itself an address of the other family sends nothing with it."""
+    version = "6" if families == "4" else "4"
+    assert f"iifgroup 28782 meta nfproto ipv{version} drop" in printed(network(kind, families))
+    ipt = printed(network(kind, families), "iptables")
+    block = ipt[ipt.index(f"    {lacks}-restore") :]
+    block = block[: block.index("COMMIT")]
+    assert "-A PODNET-PREROUTING -m devgroup --src-group 28782 -j DROP" in block
+
+
 def test_an_element_of_an_unknown_set_is_refused() -> None:
     """So is a pod's element of such a set."""
     other = Element(Set(table=TABLE, name="other4", key=("ipv4_addr",)), (ip_address("10.0.0.1"),))
     with pytest.raises(InvalidConfiguration, match="other4"):
-        iptables.element(other)
+        iptables.elements(other)
 
 
 def test_a_plan_without_rules_has_no_nft_and_a_span_of_ipv6_ends_at_32_bits() -> None:

@@ -30,6 +30,7 @@ from podnet.netlink.attributes import (
     be32,
     flag,
     ip,
+    raw,
     string,
     u8,
     u16,
@@ -50,7 +51,7 @@ text: Kind[str] = Kind("string", lambda s: s.encode("utf-8", "surrogateescape"),
 
 
 class Bridge(Options, frozen=True, kw_only=True, gc=False):
-    """Options of a bridge (IFLA_BR_*); times are in 1/100 s."""
+    """Options of a bridge (IFLA_BR_*); times are in 1/100 s, `multi_boolopt` made by :func:`boolopt`."""
 
     forward_delay: int | None = None
     hello_time: int | None = None
@@ -68,6 +69,7 @@ class Bridge(Options, frozen=True, kw_only=True, gc=False):
     nf_call_ip6tables: int | None = None
     nf_call_arptables: int | None = None
     vlan_default_pvid: int | None = None
+    multi_boolopt: bytes | None = None
     fdb_max_learned: int | None = None
 
     LAYOUT: ClassVar[Layout[Any]] = Layout(
@@ -88,8 +90,18 @@ class Bridge(Options, frozen=True, kw_only=True, gc=False):
         Field("nf_call_ip6tables", 37, u8),
         Field("nf_call_arptables", 38, u8),
         Field("vlan_default_pvid", 39, u16),
+        Field("multi_boolopt", 46, raw),
         Field("fdb_max_learned", 49, u32),
     )
+
+
+BR_BOOLOPT_NO_LL_LEARN = 0
+_BOOLOPT = Struct("=II")
+
+
+def boolopt(bit: int, *, on: bool) -> bytes:
+    """Return a struct br_boolopt_multi that sets one of BR_BOOLOPT_* and leaves the others (kernel 5.0)."""
+    return _BOOLOPT.pack(on << bit, 1 << bit)
 
 
 class Vxlan(Options, frozen=True, kw_only=True, gc=False):
