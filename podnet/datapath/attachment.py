@@ -18,6 +18,7 @@ from podnet.plan import GROUP_DOOMED, GROUP_PODS, PROTOCOL, Address, Link, Neigh
 IPV4, IPV6 = 4, 6
 DEFAULTS = {IPV4: ip_network("0.0.0.0/0"), IPV6: ip_network("::/0")}
 LINK_LOCAL_PREFIX = 64
+_LEAST_MTU = {IPV4: 68, IPV6: 1280}
 
 
 def attach(network: Network, facts: NodeFacts, lease: Lease) -> Plan:
@@ -68,8 +69,12 @@ def gateway_of(network: Network, leased: PodAddress) -> IPAddress:
 
 
 def mtu_of(network: Network, facts: NodeFacts) -> int:
-    """Return the MTU of the network's links in bytes: its own, or the node's less what goes around packets."""
-    return network.mtu or facts.mtu - network.overhead
+    """Return the MTU of the network's links in bytes: its own, or the node's less what goes around packets.
+
+    Not below the least of its families (RFC 8200, section 5; RFC 791): the kernel takes a link's addresses from it.
+    """
+    least = _LEAST_MTU[IPV6 if IPV6 in network.families else IPV4]
+    return network.mtu or max(facts.mtu - network.overhead, least)
 
 
 def why_mtu(network: Network, facts: NodeFacts) -> str:
@@ -77,7 +82,9 @@ def why_mtu(network: Network, facts: NodeFacts) -> str:
     if network.mtu or not network.overhead:
         return ""
     uplink = facts.uplink or "Ethernet"
-    return f"; MTU {mtu_of(network, facts)}: {uplink}'s {facts.mtu} less {network.overhead} for the tunnel's headers"
+    mtu = mtu_of(network, facts)
+    least = ", and not below IPv6's least" if mtu > facts.mtu - network.overhead else ""
+    return f"; MTU {mtu}: {uplink}'s {facts.mtu} less {network.overhead} for the tunnel's headers{least}"
 
 
 def host_mac(network: Network, lease: Lease) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
 from podnet.engine.ports import Clock, Kernel, Store
+from podnet.engine.widths import resize
 from podnet.errors import KernelError, NodeNotReady
 from podnet.mesh import Mesh
 from podnet.model import Attachment, Lease, Network, NodeFacts
@@ -39,7 +40,8 @@ class Upkeep(Ground):
         """Bring the node to what `networks`, `mesh` and the live leases ask for; return what had to be done.
 
         Leases whose host link is gone are closed: their pod is gone, and its DEL was never heard.  A link that somebody
-        took out of podnet's group is known by its alias and put back.
+        took out of podnet's group is known by its alias and put back.  Where `facts` have another MTU than before, pods
+        that run get it too, at their own end as well; see :mod:`podnet.engine.widths`.
         """
         self.facts, self._mesh = facts, mesh
         self._configured = tuple(networks)
@@ -58,13 +60,15 @@ class Upkeep(Ground):
         node = self.whole_plan()
         observed = self._kernel.observe(node)
         refuse_strangers(observed, node)
-        difference = diff({**strayed, **owned, **observed}, Plan.of(node, *pods), owned.values())
+        there = {**strayed, **owned, **observed}
+        difference = diff(there, Plan.of(node, *pods), owned.values())
+        resized = resize(self._kernel, here, there, difference)
         try:
-            self._kernel.apply(difference)
+            self._kernel.apply(resized.left)
         except KernelError as error:
             raise NodeNotReady(f"the node's part cannot be built: {error}", error.details) from error
         self.reap()
-        return difference
+        return Plan.of(resized.done, resized.left)
 
     def follow(self, mesh: Mesh) -> Plan:
         """Bring the ways to other nodes to what `mesh` has; return what had to be done.
