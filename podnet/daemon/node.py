@@ -182,7 +182,7 @@ class NodeContext:
         """Bring the node to what settings and `nodes` ask for; return what had to be done.  Raise `PodnetError`."""
         self.nodes = tuple(nodes)
         self._wayfinder = None  # what the kernel has is known again when this has succeeded
-        facts = facts_of(self.settings, self.nodes, self.paths, make_key=True)
+        facts = self._lasting(facts_of(self.settings, self.nodes, self.paths, make_key=True))
         network = network_of(self.settings, self.nodes, facts)
         if self.service.wishing is not None:
             network = kept_for_pools(self.settings, network)
@@ -214,7 +214,7 @@ class NodeContext:
         """
         before, settings = self.engine.facts, self.settings
         addresses = own_addresses(self.nodes, settings.node)
-        now = node_facts(settings.node, uplink=settings.uplink, addresses=addresses)
+        now = self._lasting(node_facts(settings.node, uplink=settings.uplink, addresses=addresses))
         return msgspec.structs.replace(now, ra_links=before.ra_links, wireguard=before.wireguard) != before
 
     def answer(self, call: Call) -> Answer:
@@ -253,6 +253,13 @@ class NodeContext:
         """Close kernel and database."""
         self.kernel.close()
         self.store.close_database()
+
+    def _lasting(self, found: NodeFacts) -> NodeFacts:
+        """Return `found`, but while the machine is without an uplink, as where a cable is out, what it was."""
+        before = self.engine.facts
+        return (
+            found if found.uplink or not before.uplink else msgspec.structs.replace(before, wireguard=found.wireguard)
+        )
 
     def _find_pools(self) -> None:
         """See which pools this node serves, by the nodes there are."""
