@@ -27,7 +27,7 @@ define apt
 $(if $(strip $(1)),apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1))
 endef
 
-.PHONY: help demo test check bench soak clean demo-packages test-packages
+.PHONY: help demo test check bench soak image clean demo-packages test-packages
 
 help: ## these lines
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -52,10 +52,13 @@ bench: $(VENV)/.installed-for-tests ## ADD and DEL beside the reference plugins;
 soak: $(VENV)/.installed-for-tests ## 200 random sequences with kill -9 amid them (SEQUENCES=1000 SEED=7: more, these)
 	$(BIN)/python -m tests.crashes.soak
 
+image: $(VENV)/.installed-for-tests ## dist/podnet-image.tar for DaemonSets, without a container engine (IMAGE=name:tag)
+	$(BIN)/python -m deploy.image.build $(if $(IMAGE),--reference $(IMAGE))
+
 clean: ## what was built here, the environment too
 	rm -rf $(VENV) build dist podnet/shim/podnet .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis
-	find podnet tests bench shim -name __pycache__ -prune -exec rm -rf {} +
+	find podnet tests bench shim deploy -name __pycache__ -prune -exec rm -rf {} +
 
 demo-packages:
 	@$(call apt,$(call missing,$(DEMO_NEEDS)) $(PYTHON_MISSING))

@@ -16,13 +16,21 @@ def command() -> None:
 @click.option("--cni-bin-dir", default=CNI_BIN, show_default=True, help="Where the runtime looks for plugins.")
 @click.option("--kubeconfig", default="", metavar="FILE", help="Have the nodes from this cluster of Kubernetes.")
 @click.option("--node-name", default="", metavar="NAME", help="This node's name in Kubernetes.  [default: $NODE_NAME]")
-def run(config: str, cni_conf_dir: str, cni_bin_dir: str, kubeconfig: str, node_name: str) -> None:
+@click.option(
+    "--oneshot/--no-oneshot",
+    default=True,
+    show_default=True,
+    help="Whether the plugin may run this Python when the daemon is away.  In a container it cannot, for the plugin is "
+    "run outside of it: then ADD is answered `try again later`, and DEL is kept for the daemon.",
+)
+def run(config: str, cni_conf_dir: str, cni_bin_dir: str, *, kubeconfig: str, node_name: str, oneshot: bool) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
     The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account.
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
-    raise SystemExit(start(config, cni_conf_dir, cni_bin_dir, kubeconfig=kubeconfig, node_name=node_name))
+    code = start(config, cni_conf_dir, cni_bin_dir, kubeconfig=kubeconfig, node_name=node_name, oneshot=oneshot)
+    raise SystemExit(code)
 
 
 @command.command()

@@ -16,14 +16,19 @@ def start(
     *,
     kubeconfig: str = "",
     node_name: str = "",
+    oneshot: bool = True,
 ) -> int:
-    """Run the node daemon until it is told to end; return its exit status, 1 with one line where it cannot run."""
+    """Run the node daemon until it is told to end; return its exit status, 1 with one line where it cannot run.
+
+    Without `oneshot` the shim is not told of this interpreter: then it serves nobody while there is no daemon.
+    """
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - click's way here shows its help without them
     from podnet.daemon.run import run  # noqa: PLC0415 - likewise
 
     try:
         paths = Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin)
-        return run(paths, kubeconfig=kubeconfig, node_name=node_name)
+        interpreter = sys.executable if oneshot else ""
+        return run(paths, kubeconfig=kubeconfig, node_name=node_name, interpreter=interpreter)
     except PodnetError as error:
         sys.stderr.write(f"podnet: {error.msg}\n" + (f"{error.details}\n" if error.details else ""))
         return 1

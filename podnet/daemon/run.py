@@ -38,10 +38,13 @@ log = logging.getLogger("podnet")
 class Daemon:
     """Serves one node until told to stop."""
 
-    def __init__(self, paths: Paths, kubeconfig: str = "", node_name: str = "") -> None:
+    def __init__(
+        self, paths: Paths, kubeconfig: str = "", node_name: str = "", interpreter: str = sys.executable
+    ) -> None:
         """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed.
 
-        `kubeconfig` and `node_name` are for nodes that Kubernetes tells.
+        `kubeconfig` and `node_name` are for nodes that Kubernetes tells; `interpreter` is what the shim executes when
+        there is no daemon, "" where the machine has none.
         """
         self._notifier = Notifier()
         self._loop = Loop(self._notifier)
@@ -56,7 +59,7 @@ class Daemon:
         self._reaping = Reaping(engine)
         self._requests = Requests(paths.socket, self._node, self._reaping, self._loop)
         drifts = Drifts()
-        self._presence = Presence(paths, self._node.network.name, sys.executable, drifts, self._source.tell)
+        self._presence = Presence(paths, self._node.network.name, interpreter, drifts, self._source.tell)
         self._mending = Mending(self._node, drifts, self._loop, self._source.tell, self._following.facts_changed)
         self._lookout = Lookout(engine, store, self._node.settings.gc, drifts, self._looked)
         names, tending = Aliases(engine, store, paths.aliases), Tending(store)
@@ -115,13 +118,20 @@ class Daemon:
         self._requests.give_back(again=True)
 
 
-def run(paths: Paths | None = None, *, install: bool = True, kubeconfig: str = "", node_name: str = "") -> int:
+def run(
+    paths: Paths | None = None,
+    *,
+    install: bool = True,
+    kubeconfig: str = "",
+    node_name: str = "",
+    interpreter: str = sys.executable,
+) -> int:
     """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`.
 
     With PODNET_PROFILE=FILE in the environment the time spent serving is written there, for `python -m pstats`.
     """
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    daemon = Daemon(paths or Paths(), kubeconfig, node_name)
+    daemon = Daemon(paths or Paths(), kubeconfig, node_name, interpreter)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)
     try:
