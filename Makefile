@@ -27,7 +27,7 @@ define apt
 $(if $(strip $(1)),apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1))
 endef
 
-.PHONY: help demo test check bench soak image clean demo-packages test-packages
+.PHONY: help demo test check bench soak image chart clean demo-packages test-packages
 
 help: ## these lines
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -54,6 +54,9 @@ soak: $(VENV)/.installed-for-tests ## 200 random sequences with kill -9 amid the
 
 image: $(VENV)/.installed-for-tests ## dist/podnet-image.tar for DaemonSets, without a container engine (IMAGE=name:tag)
 	$(BIN)/python -m deploy.image.build $(if $(IMAGE),--reference $(IMAGE))
+
+chart: $(VENV)/.installed-for-tests ## deploy/chart anew, after a change of deploy/podnet.yaml
+	$(BIN)/python -m deploy.helm
 
 clean: ## what was built here, the environment too
 	rm -rf $(VENV) build dist podnet/shim/podnet .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \

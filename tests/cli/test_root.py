@@ -100,6 +100,7 @@ def test_version_names_both_versions(podnet: Run) -> None:
     [
         (["node", "run"], "/etc/podnet/podnet.yaml"),
         (["node", "run", "--config", "/x.yaml"], "/x.yaml"),
+        (["node", "run", "--no-oneshot"], "/etc/podnet/podnet.yaml"),
         (["--debug", "node", "run", "--config", "/x.yaml"], "/x.yaml"),
     ],
     ids=" ".join,
@@ -117,6 +118,22 @@ main()
     done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=False)
     by_click = words[0] != "node"
     assert (done.stdout, done.returncode) == (f"{config} {by_click}\n", 7), done.stderr
+
+
+@pytest.mark.parametrize("before", [[], ["--debug"]], ids=["the short way in", "click"])
+def test_in_a_container_the_plugin_is_told_of_no_interpreter(before: list[str]) -> None:
+    """With --no-oneshot what the shim is to execute is nothing; without, this interpreter; either way in."""
+    for option, expected in (["--no-oneshot"], ""), ([], sys.executable):
+        program = f"""
+import sys
+import podnet.daemon.run as module
+module.run = lambda paths, *, interpreter, **_: print(interpreter) or 0
+sys.argv = ["podnet", *{before}, "node", "run", *{option}]
+from podnet.cli import main
+main()
+"""
+        done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
+        assert done.stdout == f"{expected}\n"
 
 
 def test_a_daemon_that_cannot_run_says_why_in_a_line() -> None:
