@@ -1,6 +1,7 @@
 """The roles of deploy/podnet.yaml, beside what the daemon asks an API server for."""
 
 import json
+import random
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,15 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from podnet.cluster.kubernetes.access import Access, Server
+from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.identity import Identity
 from podnet.cluster.kubernetes.nodes import KubernetesNodes
+from podnet.cluster.kubernetes.pods import KubernetesPods
 from podnet.testing.waiting import eventually
 
 Right = tuple[str, str, str]
 """The namespace ("" for the cluster's), the resource and the verb."""
 
-OF_PODS: set[Right] = {("", "pods", "list"), ("", "pods", "watch")}
-"""What daemons ask for that read pods' annotations."""
 NODE = {
     "metadata": {"name": "n1", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"},
     "spec": {"podCIDRs": ["10.244.1.0/24"]},
@@ -58,7 +59,7 @@ def asked() -> Iterator[tuple[Access, set[Right]]]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             asked = right(self.command, self.path)
             rights.add(asked)
-            listing = {"metadata": {"resourceVersion": "1"}, "items": [NODE]}
+            listing = {"metadata": {"resourceVersion": "1"}, "items": [NODE] if asked[1] == "nodes" else []}
             body = b"" if asked[2] == "watch" else json.dumps(listing if asked[2] == "list" else {}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -96,15 +97,19 @@ def granted(manifest: list[dict[str, Any]]) -> set[Right]:
 def test_roles_give_what_is_asked_for(manifest: list[dict[str, Any]], asked: tuple[Access, set[Right]]) -> None:
     """All that a daemon does with the API server, done once, takes exactly the rights of its roles."""
     access, rights = asked
-    nodes = KubernetesNodes(access, "n1", annotations={"podnet.dev/x": "y"})
+    down = Backoff(random.random)
+    nodes = KubernetesNodes(access, "n1", annotations={"podnet.dev/x": "y"}, down=down)
+    pods = KubernetesPods(access, "n1", down=down)
     try:
         assert nodes.wait(20)
+        assert pods.wait(20)
         nodes.serving()
         nodes.tell("a drift")
-        expected = granted(manifest) - OF_PODS
+        expected = granted(manifest)
         eventually(lambda: rights == expected, "the rights that are granted")
     finally:
         nodes.close()
+        pods.close()
     assert rights == expected
 
 
