@@ -27,10 +27,10 @@ define apt
 $(if $(strip $(1)),apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1))
 endef
 
-.PHONY: help demo test check bench soak image chart clean demo-packages test-packages
+.PHONY: help demo test test-cluster check bench soak image chart clean demo-packages test-packages
 
 help: ## these lines
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(VENV)/.installed ## three nodes with pods on this machine, every pod reaching every pod
 	$(BIN)/podnet lab demo
@@ -38,6 +38,10 @@ demo: $(VENV)/.installed ## three nodes with pods on this machine, every pod rea
 test: $(VENV)/.installed-for-tests check ## all tests, those that talk to the kernel too
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python .ci/branches.py
+
+test-cluster: $(VENV)/.installed-for-tests ## tests on real Kubernetes clusters; builds Kubernetes once
+	-$(BIN)/python -m tests.cluster.building
+	$(BIN)/pytest -m cluster tests/cluster $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-for-tests ## linters, types, layers, docstrings
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from podnet.engine import Drift
 
 log = logging.getLogger("podnet")
 
+SHOWN = 4
+"""Faults that are told of one drift: with a table goes all that is in it."""
 NODE, WAYS = "node", "ways"
 """The keys of the node's own part, without and with the ways to other nodes; a pod's is its link."""
 
@@ -53,5 +55,7 @@ def who(drift: Drift) -> str:
 
 
 def text(drift: Drift) -> str:
-    """Return what was expected and what was found, and why that stays where it does."""
-    return "; ".join((*drift.faults, *([f"which is not put right: {drift.left}"] if drift.left else [])))
+    """Return what was expected and what was found, and why that stays where it does; of many faults the first ones."""
+    more = len(drift.faults) - SHOWN
+    told = [*drift.faults[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    return "; ".join((*told, *([f"which is not put right: {drift.left}"] if drift.left else [])))
