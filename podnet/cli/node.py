@@ -23,13 +23,36 @@ def command() -> None:
     help="Whether the plugin may run this Python when the daemon is away.  In a container it cannot, for the plugin is "
     "run outside of it: then ADD is answered `try again later`, and DEL is kept for the daemon.",
 )
-def run(config: str, cni_conf_dir: str, cni_bin_dir: str, *, kubeconfig: str, node_name: str, oneshot: bool) -> None:
+@click.option(
+    "--masquerade",
+    type=bool,
+    metavar="BOOLEAN",
+    help="Whether packets that leave the cluster get the node's address.  [default: as podnet.yaml has it, or true]",
+)
+def run(
+    config: str,
+    cni_conf_dir: str,
+    cni_bin_dir: str,
+    *,
+    kubeconfig: str,
+    node_name: str,
+    oneshot: bool,
+    masquerade: bool | None,
+) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
     The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account.
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
-    code = start(config, cni_conf_dir, cni_bin_dir, kubeconfig=kubeconfig, node_name=node_name, oneshot=oneshot)
+    code = start(
+        config,
+        cni_conf_dir,
+        cni_bin_dir,
+        kubeconfig=kubeconfig,
+        node_name=node_name,
+        oneshot=oneshot,
+        masquerade=masquerade,
+    )
     raise SystemExit(code)
 
 

@@ -17,16 +17,20 @@ def start(
     kubeconfig: str = "",
     node_name: str = "",
     oneshot: bool = True,
+    masquerade: bool | None = None,
 ) -> int:
     """Run the node daemon until it is told to end; return its exit status, 1 with one line where it cannot run.
 
     Without `oneshot` the shim is not told of this interpreter: then it serves nobody while there is no daemon.
+    `masquerade` None is as podnet.yaml has it.
     """
+    from podnet.daemon.options import Options, keep_options  # noqa: PLC0415 - likewise
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - click's way here shows its help without them
     from podnet.daemon.run import run  # noqa: PLC0415 - likewise
 
     try:
         paths = Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin)
+        keep_options(paths.options, Options(masquerade))
         interpreter = sys.executable if oneshot else ""
         return run(paths, kubeconfig=kubeconfig, node_name=node_name, interpreter=interpreter)
     except PodnetError as error:

@@ -23,6 +23,7 @@ from podnet.cluster import (
 from podnet.cluster.named import POD_CIDRS
 from podnet.daemon.courses import drive
 from podnet.daemon.known import read_known
+from podnet.daemon.options import read_options
 from podnet.daemon.paths import Paths
 from podnet.daemon.service import Answer, Call, Service
 from podnet.daemon.spool import set_aside, waiting
@@ -102,7 +103,7 @@ def facts_of(settings: Settings, nodes: Sequence[Node], paths: Paths, *, make_ke
 
 def node_settings(paths: Paths) -> Settings:
     """Return the node's settings, as the daemon understands them where Kubernetes tells it the nodes."""
-    settings = read_settings(paths.config)
+    settings = read_options(paths.options).over(read_settings(paths.config))
     known = read_known(paths.nodes)
     return settings if known is None else msgspec.structs.replace(settings, node=known.node, nodes="")
 

@@ -9,6 +9,7 @@ class Paths(NamedTuple):
     config: str = "/etc/podnet/podnet.yaml"
     database: str = "/var/lib/podnet/podnet.db"
     nodes: str = "/var/lib/podnet/nodes.json"
+    options: str = "/var/lib/podnet/options.json"
     key: str = "/var/lib/podnet/wireguard.key"
     spool: str = "/var/lib/podnet/spool"
     socket: str = "/run/podnet/podnet.sock"

@@ -9,6 +9,7 @@ import msgspec
 
 from podnet.cluster import NodesSource, NodesWatch, PodsSource, Settings
 from podnet.daemon.known import forget_known, read_known
+from podnet.daemon.options import read_options
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, StateError
 
@@ -31,8 +32,10 @@ def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: st
     """Begin to follow the cluster's nodes; raise `PodnetError`.
 
     Kubernetes tells them where a `kubeconfig` is given, and in a pod that has a service account and no nodes' list.
-    There this node is called `node`, else as NODE_NAME in the environment, podnet.yaml or the machine has it.
+    There this node is called `node`, else as NODE_NAME in the environment, podnet.yaml or the machine has it.  The
+    settings that are returned have the daemon's options in them.
     """
+    settings = read_options(paths.options).over(settings)
     listed = os.path.exists(settings.nodes)  # noqa: PTH110 - a str
     if kubeconfig or not listed:
         found = _kubernetes(settings, paths, kubeconfig, node)

@@ -19,6 +19,7 @@ import msgspec
 from podnet.daemon.install import LOOPBACK, PLUGIN, install_conflist, is_shim, remove_file
 from podnet.daemon.known import forget_known
 from podnet.daemon.node import NodeContext
+from podnet.daemon.options import Options, keep_options
 from podnet.daemon.paths import CONFLIST, Paths
 from podnet.daemon.server import is_served
 from podnet.errors import IOFailure, NodeNotReady
@@ -168,6 +169,7 @@ def _remove_state(paths: Paths, *, purge: bool) -> Iterator[Did]:
         Path(paths.socket).parent.rmdir()
     state = Path(paths.database).parent
     forget_known(paths.nodes)
+    keep_options(paths.options, Options())
     if purge:
         shutil.rmtree(state, ignore_errors=True)
         yield _did(not state.exists(), str(state))
