@@ -226,10 +226,15 @@ def show(console: Console, table: Table) -> None:
 
 def document(facts: Sequence[str], all_tables: Sequence[Table]) -> str:
     """Write docs/BENCH.md."""
-    head, foot = (Path(__file__).with_name(f"BENCH.{part}.md").read_text() for part in ("head", "foot"))
-    return "\n".join(
-        [head, *(f"- {fact}" for fact in facts), "", *(report.markdown(table) for table in all_tables), foot]
-    )
+    head, scale, burst, foot = (_part(name) for name in ("head", "scale", "burst", "foot"))
+    measured = (report.markdown(table) for table in all_tables)
+    return "\n".join([head, *(f"- {fact}" for fact in facts), "", *measured, *filter(None, (scale, burst)), foot])
+
+
+def _part(name: str) -> str:
+    """Return a part of the document that lies beside this file, "" where it is not there."""
+    path = Path(__file__).with_name(f"BENCH.{name}.md")
+    return path.read_text() if path.exists() else ""
 
 
 def sections(names: Sequence[str]) -> set[str]:
