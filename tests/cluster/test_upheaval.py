@@ -1,5 +1,6 @@
 """The daemon is killed and upgraded, and its work undone by hand: the packets of pods that run are not disturbed."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,8 +12,10 @@ from tests.cluster.api import waited
 from tests.cluster.cluster import Cluster
 from tests.cluster.configuration import PAIRS, on
 from tests.cluster.deployment import Deployment
+from tests.cluster.node import Node, Sandbox
+from tests.cluster.probes import asked
 from tests.cluster.stream import Stream
-from tests.cluster.workload import Pod, Workload, pod, ready_pods
+from tests.cluster.workload import HTTP, Pod, Workload, pod, ready_pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), on(PAIRS[0], PAIRS[4])]
 
@@ -114,3 +117,34 @@ def test_what_is_deleted_by_hand_is_there_again_and_an_event_says_so(
         return any(line.endswith(message[-40:]) for message in messages)
 
     waited(told, "the Node's event")
+
+
+def test_without_the_api_server_pods_go_on_and_a_static_pod_starts(
+    cluster: Cluster,
+    deployment: Deployment,  # noqa: ARG001 - podnet is there
+    workload: Workload,
+    stream_program: Path,
+) -> None:
+    """Nothing is lost while it is away, and an ADD whose data is known is answered; then nodes are Ready again."""
+    node = cluster.nodes[0]
+    manifest = node.host.root / "etc/kubernetes/manifests/static.json"
+    with streams(cluster, stream_program, workload) as running:
+        cluster.control.kill_server()
+        try:
+            manifest.write_text(json.dumps(pod("static")))
+            sandbox = waited(lambda: _sandbox(node, f"static-{node.name}"), "the static pod's sandbox")
+            status = node.runtime.call("PodSandboxStatus", pod_sandbox_id=sandbox.id)["status"]
+            address = status["network"]["ip"]
+            waited(lambda: asked(cluster, workload.alone.network, address, HTTP), f"an answer of {address}")
+        finally:
+            cluster.control.start_server()
+    assert [stream.report.disturbed for stream in running] == [""] * len(running)
+    manifest.unlink()
+    cluster.wait_ready()
+
+
+def _sandbox(node: Node, name: str) -> Sandbox | None:
+    try:
+        return node.sandbox("default", name)
+    except LookupError:
+        return None
