@@ -10,6 +10,7 @@ import podnet
 from podnet.cli.start import start
 from podnet.cluster.settings import parse_settings
 from podnet.daemon.paths import Paths
+from podnet.daemon.source import FIRST_LIST
 from podnet.kubectl.cluster import NAMESPACE, SELECTOR
 from podnet.kubectl.removal import MANIFEST
 from podnet.kubectl.removal import manifest as removal
@@ -47,6 +48,14 @@ def test_the_plugin_is_given_no_interpreter(pod: dict[str, Any]) -> None:
 
     assert pod["containers"][0]["args"] == NODE_RUN_IN_POD
     assert inspect.signature(start).parameters["oneshot"].default is True
+
+
+def test_a_daemon_that_ends_at_once_stops_the_rollout(manifest: list[dict[str, Any]]) -> None:
+    """Without a probe a pod is Ready when its process runs: it has to run for longer than a wrong podnet.yaml takes."""
+    spec = next(d for d in manifest if d["kind"] == "DaemonSet")["spec"]
+    container = spec["template"]["spec"]["containers"][0]
+    assert "readinessProbe" in container or spec["minReadySeconds"] > FIRST_LIST
+    assert spec["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1}
 
 
 def test_the_configuration_is_one(manifest: list[dict[str, Any]]) -> None:
