@@ -1,6 +1,7 @@
 """What is not as it should be, told when it is found and when it is over, not at every look."""
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from podnet.engine import Drift
@@ -23,8 +24,9 @@ class Told(NamedTuple):
 class Drifts:
     """What was told and is not over."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, event: Callable[[str], None] = lambda _: None) -> None:
+        """Begin with nothing; `event` is called with what is told when it is found."""
+        self._event = event
         self._told: dict[str, Told] = {}
 
     def tell(self, key: str, text: str, who: str) -> None:
@@ -32,6 +34,7 @@ class Drifts:
         before = self._told.get(key)
         if text and (before is None or before.text != text):
             log.warning("drift: %s: %s", who, text)
+            self._event(f"{who}: {text}")
         if text:
             self._told[key] = Told(who, text)
         elif before is not None:

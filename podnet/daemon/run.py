@@ -58,7 +58,7 @@ class Daemon:
         engine, store = self._node.engine, self._node.store
         self._reaping = Reaping(engine)
         self._requests = Requests(paths.socket, self._node, self._reaping, self._loop)
-        drifts = Drifts()
+        drifts = Drifts(self._source.tell)
         self._presence = Presence(paths, self._node.network.name, interpreter, drifts, self._source.tell)
         self._mending = Mending(self._node, drifts, self._loop, self._source.tell, self._following.facts_changed)
         self._lookout = Lookout(engine, store, self._node.settings.gc, drifts, self._looked)

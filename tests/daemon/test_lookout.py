@@ -265,3 +265,15 @@ def test_what_is_taken_as_an_alias_can_be_published(tmp_path_factory: pytest.Tem
         ["10.244.1.2", alias],
         ["fd00:10:244:1::2", alias],
     ]
+
+
+def test_what_is_found_is_an_event_once(node: FakeNode) -> None:
+    """For who is told of events: when it is found, not at every look, nor when it is over."""
+    events: list[str] = []
+    lookout = Lookout(node.engine, cast("Store", node.store), GC(10.0, GRACE), Drifts(events.append))
+    node.add("red")
+    break_route(node)
+    for _ in range(3):
+        lookout.look()
+    (event,) = events
+    assert event.startswith("container red (eth0): missing: ip route add 10.244.1.2")
