@@ -22,12 +22,13 @@ from podnet.wireguard.key import from_text, to_text
 
 
 class Claim(NamedTuple):
-    """A piece of the address space, as integers too, and whose it is."""
+    """A piece of the address space, as integers too, whose it is, and the IP version."""
 
     first: int
     last: int
     network: IPNetwork
     owner: str
+    version: int
 
 
 class Candidate(NamedTuple):
@@ -83,7 +84,7 @@ def listed(candidates: Iterable[Candidate]) -> Listing:
             ignored.append(f"Node {one.object.name} is ignored: {fault}")
             continue
         for claim in one.claims:
-            claimed[claim.network.version].add(claim)
+            claimed[claim.version].add(claim)
         ignored += one.remarks
         owner = keys.setdefault(one.node.wireguard, one.node.name) if one.node.wireguard else one.node.name
         if owner != one.node.name:
@@ -101,11 +102,11 @@ def _with_pools(one: Candidate, claimed: "dict[int, _Claimed]", ignored: list[st
     """Return a node with those of its pools that nobody else has; say in `ignored` which are not taken."""
     pools = []
     for claim in one.pools:
-        rival = claimed[claim.network.version].overlapping(claim)
+        rival = claimed[claim.version].overlapping(claim)
         if rival is not None:
             ignored.append(_without_pool(claim.owner, f"{claim.network} overlaps {rival.network} of {rival.owner}"))
             continue
-        claimed[claim.network.version].add(claim)
+        claimed[claim.version].add(claim)
         pools.append(claim.network)
     return one.node if len(pools) == len(one.node.pools) else msgspec.structs.replace(one.node, pools=tuple(pools))
 
@@ -115,7 +116,7 @@ def _without_pool(name: str, fault: str) -> str:
 
 
 def _claim(network: IPNetwork, owner: str) -> Claim:
-    return Claim(int(network.network_address), int(network.broadcast_address), network, owner)
+    return Claim(int(network.network_address), int(network.broadcast_address), network, owner, network.version)
 
 
 def _misspelt(node: NodeObject) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ class _Claimed:
 def _rivalry(one: Candidate, claimed: dict[int, _Claimed]) -> str:
     """Return which claim of an older Node a Node contradicts, "" where it contradicts none."""
     for claim in one.claims:
-        rival = claimed[claim.network.version].rival(claim)
+        rival = claimed[claim.version].rival(claim)
         if rival is not None:
             remedy = "delete one Node, or give it another podCIDR"
             return f"{claim.network} overlaps {rival.network} of {rival.owner}; {remedy}"
