@@ -14,7 +14,7 @@ from podnet.engine.upkeep import Upkeep
 from podnet.errors import PodnetError
 from podnet.model import Lease, Namespace
 from podnet.nft import Element, Set, Table
-from podnet.plan import Heard, Link, NftObject, Object, Plan, Route, Step, diff, key_of, merged, place_of
+from podnet.plan import Heard, Link, Neighbour, NftObject, Object, Plan, Route, Step, diff, key_of, merged, place_of
 
 INSIDE = "what is inside the pod is left to the pod"
 OFF = "podnet.yaml has `repair: false`"
@@ -128,7 +128,20 @@ class Mending(Upkeep):
         if not self.repairs:
             return OFF
         try:
-            self._kernel.apply(difference, namespace)
+            self._kernel.apply(_overriding(difference), namespace)
         except PodnetError as error:
             return error.msg
         return ""
+
+
+def _overriding(difference: Plan) -> Plan:
+    """Return `difference` with neighbours that replace what is there.
+
+    Of neighbours only the permanent ones are observed; where somebody took one away, the next packet has the kernel
+    learn it, and what is learned stands in the way of what is added.
+    """
+    return Plan(tuple(s._replace(verb="set") if _is_missing_neighbour(s) else s for s in difference.steps))
+
+
+def _is_missing_neighbour(step: Step) -> bool:
+    return isinstance(step.object, Neighbour) and step.verb == "add"

@@ -61,6 +61,14 @@ def test_what_is_undone_by_hand_is_heard_and_mended(listening: Node, harm: str) 
     assert listening.exchange("", "red", "10.244.1.2") == ADDRESSES[4]
 
 
+def test_a_neighbour_that_was_learned_meanwhile_gives_way(listening: Node) -> None:
+    """A packet that follows at once has the kernel learn what was deleted; it is permanent again all the same."""
+    before = listening.state()
+    listening.sh(f"ip neigh del 10.244.1.2 dev {VETH}; ping -c 1 -W 1 10.244.1.2")
+    eventually(lambda: listening.state() == before, "the neighbour is permanent again")
+    assert listening.exchange("", "red", "10.244.1.2") == ADDRESSES[4]
+
+
 def test_two_that_undo_each_other_do_not_do_it_without_end(serving: Callable[..., Node]) -> None:
     """Somebody takes a route as often as it comes: each time it takes longer to come, up to some seconds."""
     node = serving(more=SELDOM)

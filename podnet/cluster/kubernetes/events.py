@@ -20,6 +20,8 @@ MOST = 64
 """Events that wait at most; older ones are let go."""
 LENGTH = 1024
 """Characters of a message at most, as the API has it."""
+END = 160
+"""Characters of a longer message that are kept of its end, which says since when, and after how long it was over."""
 
 
 class Events:
@@ -70,7 +72,7 @@ def event(node: str, message: str, when: datetime) -> bytes:
             "metadata": {"name": f"{node}.{uuid4().hex[:16]}", "namespace": "default"},
             "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node},
             "reason": "NetworkDrift",
-            "message": message if len(message) <= LENGTH else f"{message[: LENGTH - 1]}…",
+            "message": message if len(message) <= LENGTH else f"{message[: LENGTH - END - 1]}…{message[-END:]}",
             "type": "Warning",
             "source": {"component": "podnet", "host": node},
             "firstTimestamp": time,
