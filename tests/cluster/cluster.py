@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from podnet.testing.waiting import PATIENCE
 from tests.cluster.api import Object, waited
 from tests.cluster.configuration import Configuration
 from tests.cluster.control import ControlPlane
@@ -58,7 +59,7 @@ class Cluster:
     def kubectl(self, *argv: str, text: str = "") -> str:
         """Run kubectl as an administrator does, from outside of the nodes."""
         command = [str(self.programs / "kubectl"), f"--kubeconfig={self.control.kubeconfig}", *argv]
-        return self.machine.run(*command, text=text)
+        return self.machine.run(*command, text=text, patience=8 * PATIENCE)  # a rollout takes its time on each node
 
     def wait_ready(self) -> None:
         """Wait until every node is Ready."""
