@@ -8,9 +8,9 @@ import click
 import msgspec
 
 import podnet
-from podnet.cli.group import Command, RootGroup
+from podnet.cli.group import Command, RootGroup, show
 from podnet.cli.text import say, table
-from podnet.errors import NodeNotReady
+from podnet.errors import NodeNotReady, PodnetError
 from podnet.kubectl.cluster import NAMESPACE, ClusterNode, home, read_cluster, serving
 from podnet.kubectl.kubectl import Kubectl
 from podnet.kubectl.removal import remove
@@ -145,7 +145,11 @@ def check(asked: Asked, node: str | None) -> None:
     worst = 0
     for name in [node] if node else [node.name for node in nodes]:
         say(click.style(f"## {name}", bold=True))
-        worst = max(worst, asked.relay(nodes, name, "check"))
+        try:
+            worst = max(worst, asked.relay(nodes, name, "check"))
+        except PodnetError as error:  # of one that cannot be asked that is told, and the others are asked
+            show(error)
+            worst = max(worst, 1)
     sys.exit(worst)
 
 

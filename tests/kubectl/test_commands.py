@@ -125,6 +125,15 @@ def test_every_node_is_checked(run: Run, answer: Callable[..., None]) -> None:
     assert run("check", "n1").returncode == 0
 
 
+def test_a_node_that_cannot_be_asked_keeps_no_other_from_it(run: Run, answer: Callable[..., None]) -> None:
+    """It is told with what is amiss there, and the exit status tells."""
+    answer("get pods", [pod("p1", "n1", state={"waiting": {"reason": "CrashLoopBackOff"}}), pod("p2", "n2")])
+    answer("p2 --container podnet -- podnet check", "as it was made\n")
+    done = run("check")
+    assert (done.returncode, done.stdout) == (1, "## n1\n## n2\nas it was made\n")
+    assert "p1 is CrashLoopBackOff" in done.stderr
+
+
 def test_errors_of_kubectl_are_shown_with_what_to_do(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it says, in a line; and where there is none, where to have it from."""
     done = run("explain", "nosuch")
