@@ -24,15 +24,15 @@ def start(
     Without `oneshot` the shim is not told of this interpreter: then it serves nobody while there is no daemon.
     `masquerade` None is as podnet.yaml has it.
     """
-    from podnet.daemon.options import Options, keep_options  # noqa: PLC0415 - likewise
+    from podnet.daemon.options import Options  # noqa: PLC0415 - likewise
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - click's way here shows its help without them
     from podnet.daemon.run import run  # noqa: PLC0415 - likewise
 
     try:
         paths = Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin)
-        keep_options(paths.options, Options(masquerade))
         interpreter = sys.executable if oneshot else ""
-        return run(paths, kubeconfig=kubeconfig, node_name=node_name, interpreter=interpreter)
+        options = Options(masquerade)
+        return run(paths, kubeconfig=kubeconfig, node_name=node_name, interpreter=interpreter, options=options)
     except PodnetError as error:
         sys.stderr.write(f"podnet: {error.msg}\n" + (f"{error.details}\n" if error.details else ""))
         return 1

@@ -21,13 +21,17 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return settings if self.masquerade is None else msgspec.structs.replace(settings, masquerade=self.masquerade)
 
 
+NOTHING = Options()
+"""No word on the command line."""
+
+
 def read_options(path: str) -> Options:
     """Return what the file at `path` has, nothing where there is no such file; raise StateError or IOFailure."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib's import takes longer
             return msgspec.json.decode(file.read(), type=Options)
     except FileNotFoundError:
-        return Options()
+        return NOTHING
     except msgspec.DecodeError as error:
         raise StateError(f"{path} is not as the daemon writes it ({error}): remove it and start the daemon") from error
     except OSError as error:
@@ -39,7 +43,7 @@ def keep_options(path: str, options: Options) -> None:
     from podnet.daemon.install import install_file, remove_file  # noqa: PLC0415 - who only reads does not need it
 
     folder, name = os.path.split(path)
-    if options == Options():
+    if options == NOTHING:
         remove_file(folder, name)
     else:
         install_file(folder, name, msgspec.json.encode(options).decode())

@@ -17,6 +17,7 @@ from podnet.daemon.loop import Loop, Part
 from podnet.daemon.mending import Mending
 from podnet.daemon.node import NodeContext
 from podnet.daemon.notify import Notifier
+from podnet.daemon.options import NOTHING, Options, keep_options
 from podnet.daemon.orphans import OrphanSearch
 from podnet.daemon.paths import Paths
 from podnet.daemon.presence import Presence
@@ -39,18 +40,26 @@ class Daemon:
     """Serves one node until told to stop."""
 
     def __init__(
-        self, paths: Paths, kubeconfig: str = "", node_name: str = "", interpreter: str = sys.executable
+        self,
+        paths: Paths,
+        kubeconfig: str = "",
+        node_name: str = "",
+        *,
+        interpreter: str = sys.executable,
+        options: Options = NOTHING,
     ) -> None:
         """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed.
 
         `kubeconfig` and `node_name` are for nodes that Kubernetes tells; `interpreter` is what the shim executes when
-        there is no daemon, "" where the machine has none.
+        there is no daemon, "" where the machine has none.  `options` are kept for who does not see the command line,
+        by whoever has the database.
         """
         self._notifier = Notifier()
         self._loop = Loop(self._notifier)
         self._installs = False
         settings = read_settings(paths.config)
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
+        keep_options(paths.options, options)
         self._node.settings, self._source, server, self._pods = open_source(settings, paths, kubeconfig, node_name)
         wishing = self._node.serve_wishes(self._pods)
         self._following = Following(self._node, self._source, server, self._install)
@@ -125,13 +134,14 @@ def run(
     kubeconfig: str = "",
     node_name: str = "",
     interpreter: str = sys.executable,
+    options: Options = NOTHING,
 ) -> int:
     """Serve the node until SIGTERM or SIGINT; return the exit status.  This is `podnet node run`.
 
     With PODNET_PROFILE=FILE in the environment the time spent serving is written there, for `python -m pstats`.
     """
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    daemon = Daemon(paths or Paths(), kubeconfig, node_name, interpreter)
+    daemon = Daemon(paths or Paths(), kubeconfig, node_name, interpreter=interpreter, options=options)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)
     try:

@@ -38,3 +38,14 @@ def test_masquerade_is_as_the_daemon_was_told(bare: Node, stack: ExitStack, data
     assert bare.exchange("blue", "outside", OUTSIDE) == blue
     started(bare, stack)
     assert bare.exchange("red", "outside", OUTSIDE) == ADDRESSES[4]
+
+
+def test_a_daemon_that_cannot_start_beside_another_changes_nothing(bare: Node, stack: ExitStack) -> None:
+    """What the one that serves was told stays what others read."""
+    bare.configure()
+    started(bare, stack, "--masquerade=false")
+    kept = (bare.root / "var/lib/podnet/options.json").read_text()
+    command = [sys.executable, "-P", "-m", "podnet.cli", "node", "run", "--masquerade=true"]
+    done = subprocess.run(bare.enter(*command), capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == 1
+    assert (bare.root / "var/lib/podnet/options.json").read_text() == kept
