@@ -1,7 +1,7 @@
 """What others undo is put back when the kernel tells of it: within some hundredths of a second, and told with the time.
 
-Pods come first: while requests are served, what was heard waits a little.  And it is
-put back ever later where it is undone again and again.
+Pods come first: while requests are served, what was heard waits a little.  And it is put back ever later where it is
+undone again and again.
 """
 
 import logging
@@ -67,13 +67,13 @@ class Mending:
         self._monitor.listen()
         heard = self._monitor.heard()
         began = time.monotonic()
+        found: list[Drift] = []
         try:
             found = self._node.engine.mend(heard)
             if heard.lost or any(_is_machines(name) for name in _places(heard)):
                 self._facts()
         except PodnetError as error:
             self._drifts.tell("mending", describe(error), "what was heard cannot be seen to")
-            found = []
         else:
             self._drifts.tell("mending", "", "")
         ended = time.monotonic()

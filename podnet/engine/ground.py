@@ -9,7 +9,7 @@ from podnet.errors import NodeNotReady, PodnetError
 from podnet.mesh import Mesh
 from podnet.model import Lease, Network, NodeFacts
 from podnet.nft import Element, Set, Table
-from podnet.plan import GROUP_DOOMED, Link, Plan, State, Step, diff, key_of, merged
+from podnet.plan import GROUP_DOOMED, Link, NftObject, Plan, State, Step, diff, key_of, merged
 
 NETWORKS = 64
 """Networks that are remembered before those that no pod is in any more are forgotten."""
@@ -111,25 +111,33 @@ class Ground:
             raise NodeNotReady(f"network {network.name}: {error}", error.details) from error
 
     def _build(self) -> Plan:
-        """Make what the node's part lacks, but for the ways to other nodes; return what that was.
+        """Make what the node's part lacks, but for the ways to other nodes; return what that was."""
+        _, lacking = self._lacking(self.node_plan())
+        self._kernel.apply(lacking)
+        return lacking
+
+    def _lacking(self, plan: Plan) -> tuple[State, Plan]:
+        """Return what is observed of the node's `plan`, and what leads from there to it.
 
         Sets of intervals are the networks' alone and merged over all of them, and the kernel takes no overlaps: what
         was there before a network widened or joined them makes room.
 
         With a table or a set the elements of pods went, and without those its rules drop what pods send: they are put
-        back in the same batch, and so are the ways' elements.
+        back in the same batch, and so are the ways' elements.  Raise `NodeNotReady` where a link is somebody else's.
         """
-        plan = self.node_plan()
         observed = self._kernel.observe(plan)
         refuse_strangers(observed, plan)
-        lacking = diff(observed, plan, intervals(observed, plan))
+        lacking = diff(observed, plan, _intervals(observed, plan))
         if any(isinstance(step.object, Table | Set) for step in lacking.steps):
-            ways = (step for step in self._mesh.plan.steps if isinstance(step.object, Element))
-            plan = merged(plan, Plan.of(ways, *map(self._elements, self._store.live())))
+            plan = merged(plan, self._ruleset())
             observed = self._kernel.observe(plan)
-            lacking = diff(observed, plan, intervals(observed, plan))
-        self._kernel.apply(lacking)
-        return lacking
+            lacking = diff(observed, plan, _intervals(observed, plan))
+        return observed, lacking
+
+    def _ruleset(self) -> Plan:
+        """Return what should be in podnet's tables, pods' elements among it."""
+        node = (step for step in self.whole_plan().steps if isinstance(step.object, NftObject))
+        return Plan.of(node, *map(self._elements, self._store.live()))
 
     def _elements(self, lease: Lease) -> Iterator[Step]:
         """Yield the steps of an attachment that are elements of podnet's table."""
@@ -148,7 +156,7 @@ class Ground:
         self.named += any(lease.terms.aliases for lease in leases)
 
 
-def intervals(observed: State, plan: Plan) -> list[Element]:
+def _intervals(observed: State, plan: Plan) -> list[Element]:
     """Return what is observed in those sets of intervals of which `plan` has elements."""
     sets = {step.object.set.name for step in plan.steps if isinstance(step.object, Element)}
     elements = (thing for thing in observed.values() if isinstance(thing, Element))

@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from podnet import datapath
 from podnet.engine.difference import faults
-from podnet.engine.ground import bears_alias, intervals
+from podnet.engine.ground import bears_alias
 from podnet.engine.upkeep import Upkeep
-from podnet.errors import PodnetError
+from podnet.errors import NodeNotReady, PodnetError
 from podnet.model import Lease, Namespace
-from podnet.nft import Element, Set, Table
-from podnet.plan import Heard, Link, Neighbour, NftObject, Object, Plan, Route, Step, diff, key_of, merged, place_of
+from podnet.nft import Element
+from podnet.plan import Address, Heard, Link, Neighbour, Object, Plan, Route, Step, diff, key_of, merged, place_of
 
 INSIDE = "what is inside the pod is left to the pod"
+STRANGE = "a link of that name is somebody else's"
 OFF = "podnet.yaml has `repair: false`"
 
 
@@ -42,9 +43,12 @@ class Mending(Upkeep):
         live = self._store.live()
         if heard.lost:
             return [*self.audit_node(), *self.audit(live)]
-        links = {step.object.name for step in self.node_plan().steps if isinstance(step.object, Link)}
-        changed = [thing for thing in heard.objects if isinstance(thing, Route) or place_of(thing)[1] in links]
-        node = Plan(tuple(self._touched(changed, heard.links & links)))
+        own = {step.object.name for step in self.node_plan().steps if isinstance(step.object, Link)}
+        own.add(self.facts.uplink)  # podnet's routes to other nodes are by it
+        # With a link's last address, or when it goes down, its IPv4 routes end without a word.
+        links = heard.links | {thing.dev for thing in heard.objects if isinstance(thing, Address)}
+        changed = [thing for thing in heard.objects if isinstance(thing, Route) or place_of(thing)[1] in own]
+        node = Plan(tuple(self._touched(changed, links & own)))
         if heard.writers:
             node = merged(node, self._ruleset())
         names = heard.links | {place_of(thing)[1] for thing in heard.objects}
@@ -69,29 +73,22 @@ class Mending(Upkeep):
     def _touched(self, changed: Iterable[Object], links: frozenset[str]) -> Iterator[Step]:
         """Yield the steps of the node's part that make one of `changed`, are one of `links`, or stand on one."""
         keys = {key_of(thing) for thing in changed}
-        if keys or links:
-            for step in self.whole_plan().steps:
+        ways = (way.plan for way in self._mesh.ways.values())
+        for plan in (self.node_plan(), *ways) if keys or links else ():
+            for step in plan.steps:
                 if place_of(step.object)[1] in links or key_of(step.object) in keys:
                     yield step
 
-    def _ruleset(self) -> Plan:
-        """Return what should be in podnet's tables, pods' elements among it."""
-        node = (step for step in self.whole_plan().steps if isinstance(step.object, NftObject))
-        return Plan.of(node, *map(self._elements, self._store.live()))
-
     def _mend_node(self, plan: Plan) -> Iterator[Drift]:
-        observed = self._kernel.observe(plan)
-        difference = diff(observed, plan, intervals(observed, plan))
-        if any(isinstance(step.object, Table | Set) for step in difference.steps):
-            # With a table or a set the elements of pods went: they come back in the same batch.
-            plan = merged(plan, self._ruleset())
-            observed = self._kernel.observe(plan)
-            difference = diff(observed, plan, intervals(observed, plan))
-        if not difference:
+        try:
+            observed, difference = self._lacking(plan)
+        except NodeNotReady as error:
+            yield Drift(None, (error.msg,), STRANGE)
             return
-        left = self._applied(difference, None)
-        for lease, part in self._by_owner(difference):
-            yield Drift(lease, tuple(faults(observed, part, "")), left)
+        if difference:
+            left = self._applied(difference, None)
+            for lease, part in self._by_owner(difference):
+                yield Drift(lease, tuple(faults(observed, part, "")), left)
 
     def _by_owner(self, difference: Plan) -> Iterator[tuple[Lease | None, Plan]]:
         """Yield parts of `difference`: the node's (None), and of elements alone each pod's."""
@@ -113,11 +110,13 @@ class Mending(Upkeep):
             difference = diff(observed, plan)
             if not difference:
                 return
+            told = tuple(faults(observed, difference, lease.netns_path))
             if bears_alias(observed, lease):
                 on_node = tuple(step for step in difference.steps if getattr(step.object, "at", "node") == "node")
                 inside = INSIDE if len(on_node) < len(difference.steps) else ""
-                told = tuple(faults(observed, difference, lease.netns_path))
                 left = self._applied(Plan(on_node), None) or inside
+            elif ("link", "node", lease.link) in observed:
+                left = STRANGE
             else:
                 told = (f"link {lease.link} is gone, and what was on it: the pod is attached anew",)
                 left = self._applied(difference, namespace)

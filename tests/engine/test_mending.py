@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet import mesh
+from podnet.engine.mending import STRANGE
 from podnet.model import Network, Node, Tunnel
 from podnet.nft import Element, Rule, Set, Table
 from podnet.plan import Address, Fdb, Heard, Link, Neighbour, NftObject, Object, Route, key_of, place_of
@@ -136,3 +137,43 @@ def test_what_cannot_be_put_back_is_told_with_the_reason() -> None:
     (drift,) = node.engine.mend(Heard(objects=(route,)))
     assert "EPERM" in drift.left
     assert node.engine.mend(Heard(objects=(route,)))[0].left == ""
+
+
+def test_a_strangers_link_in_the_place_of_podnets_is_left_alone() -> None:
+    """Somebody made a br0 of their own where it was deleted: it is told with both ways out, and stays theirs."""
+    node = populated(a_network("bridge"))
+    node.kernel.node.remove_link("br0")
+    theirs = Link(at="node", name="br0", kind="bridge", mac="02:00:00:00:00:77", mtu=9000)
+    node.kernel.node.put(theirs)
+    for heard in (Heard(links=frozenset({"br0"})), Heard(lost=True)):
+        (drift, *_) = node.engine.mend(heard)
+        assert drift.lease is None
+        assert drift.left == STRANGE
+        assert "link br0 is there and is not podnet's" in drift.faults[0]
+        assert node.kernel.node.link("br0") == theirs
+
+
+def test_a_strangers_link_in_the_place_of_a_pods_is_left_alone() -> None:
+    """However unlikely its name is."""
+    node = populated(a_network())
+    lease = next(lease for lease in node.store.live() if lease.attachment.container == "red")
+    node.kernel.node.remove_link(lease.link)
+    theirs = Link(at="node", name=lease.link, kind="bridge", mac="02:00:00:00:00:77", mtu=9000)
+    node.kernel.node.put(theirs)
+    (drift,) = node.engine.mend(Heard(links=frozenset({lease.link})))
+    assert (drift.lease, drift.left) == (lease, STRANGE)
+    assert node.kernel.node.link(lease.link) == theirs
+
+
+def test_an_uplink_that_was_down_has_its_routes_again() -> None:
+    """The kernel does not tell of the IPv4 routes that ended with it, only of the link, or of its address."""
+    node = FakeNode(a_network())
+    node.mesh = mesh.between(NODES, FACTS, "direct", Tunnel())
+    node.reconcile()
+    before = node.state()
+    address = Address(at="node", dev=FACTS.uplink, address=FACTS.addresses[0], prefixlen=24)
+    for heard in (Heard(links=frozenset({FACTS.uplink})), Heard(objects=(address,))):
+        for thing in [t for t in before.values() if isinstance(t, Route) and t.dev == FACTS.uplink]:
+            node.kernel.node.remove(thing)
+        assert node.engine.mend(heard)
+        assert node.state() == before

@@ -100,3 +100,32 @@ def test_without_repair_it_is_told_and_left(serving: Callable[..., Node]) -> Non
     told = node.daemon.wait_log("missing: ip route add 10.244.1.2")
     assert told.endswith("which is not put right: podnet.yaml has `repair: false`")
     assert not node.run("ip", "route", "show", "10.244.1.2").strip()
+
+
+PEER = '  - name: n2\n    addresses: [10.99.0.12, "fd99::12"]\n    pod-cidrs: [10.244.2.0/24, "fd00:10:244:2::/64"]\n'
+
+
+@pytest.mark.parametrize("backend", ["direct", "vxlan"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "ip link set up0 down; ip link set up0 up",
+        "ip addr flush dev up0; ip addr add 10.99.0.11/24 dev up0; ip addr add fd99::11/64 dev up0 nodad",
+    ],
+    ids=["down and up", "addresses anew"],
+)
+def test_an_uplink_that_comes_again_has_the_ways_to_other_nodes_again(
+    serving: Callable[..., Node], backend: str, harm: str
+) -> None:
+    """The kernel ends routes by a link that goes down, those of IPv4 without a word: a cable, a lease, a restart."""
+    node = serving("ptp", (4, 6), more=f"{SELDOM}\nbackend: {backend}", peers=PEER)
+    node.sh("sysctl -qw net.ipv6.conf.up0.keep_addr_on_down=1")
+    node.attach("red")
+    before = {version: node.run("ip", version, "route", "show", "proto", "112") for version in ("-4", "-6")}
+    assert all("2" in routes for routes in before.values())
+    node.sh(harm)
+
+    def now() -> dict[str, str]:
+        return {version: node.run("ip", version, "route", "show", "proto", "112") for version in ("-4", "-6")}
+
+    eventually(lambda: now() == before, "the routes to n2 are there")
