@@ -51,8 +51,6 @@ check: $(VENV)/.installed-for-tests ## linters, types, layers, docstrings
 	$(BIN)/interrogate --quiet tests
 
 bench: $(VENV)/.installed-for-tests ## beside the reference plugins, among thousands of nodes, on a cluster; writes docs/BENCH.md
-	$(BIN)/python -m bench.scale
-	$(BIN)/python -m bench.cluster
 	$(BIN)/python bench/run.py
 
 soak: $(VENV)/.installed-for-tests ## 200 random sequences with kill -9 amid them (SEQUENCES=1000 SEED=7: more, these)

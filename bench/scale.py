@@ -1,15 +1,12 @@
-"""A node among thousands: what all others, and each that changes, cost it; `python -m bench.scale [NODES]`.
+"""A node among thousands: what all others, their Pods, and each that changes, cost it.
 
-One real node agent's part (source, engine, kernel) in a network namespace follows an API server in a process of its
-own, with as many Nodes as are asked for, of the size of real ones.  Beside it `ip -batch` makes the same routes.  The
-table is written to bench/BENCH.scale.md, which `make bench` puts into docs/BENCH.md.
+    python -m bench.scale [--nodes N] [--pods N] [--output FILE]
+
+One real node agent's part (source, engine, kernel; `bench.following`) in a network namespace follows an API server in a
+process of its own (`bench.api`), as the daemon does.  Beside it `ip -batch` makes the same routes.
 """
 
 import json
-import os
-import resource
-import select
-import statistics
 import subprocess
 import sys
 import time
@@ -18,146 +15,97 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from bench import kubernetes
+import click
+from rich.console import Console
+
+from bench import api, report
+from bench.report import Table, number
+from bench.suite import show
 from podnet.testing.namespaces import NodeNamespace
 
-TABLE = Path(__file__).with_name("BENCH.scale.md")
-CHANGES = 7
-COLUMNS = (
-    "backend",
-    "listed s",
-    "programmed s",
-    "of it in the kernel s",
-    "`ip -batch` s",
-    "one change ms",
-    "CPU ms",
-    "RSS MiB",
-    "peak MiB",
-)
-
-
-def follow(folder: str, port: int, count: int) -> dict[str, float]:
-    """Follow the API server at `port` as the daemon does, in the calling thread's namespace; return the figures."""
-    from podnet.cluster.kubernetes.access import Access, Server  # noqa: PLC0415 - what is imported is measured
-    from podnet.cluster.kubernetes.backoff import Backoff  # noqa: PLC0415
-    from podnet.cluster.kubernetes.identity import Identity  # noqa: PLC0415
-    from podnet.cluster.kubernetes.nodes import KubernetesNodes  # noqa: PLC0415
-    from podnet.cluster.settings import parse_settings  # noqa: PLC0415
-    from podnet.daemon.node import NodeContext  # noqa: PLC0415
-    from podnet.daemon.paths import Paths  # noqa: PLC0415
-
-    backend = os.environ["BACKEND"]
-    settings = parse_settings(f"{{node: node-00000, backend: {backend}, uplink: up0}}", "podnet.yaml", "node-00000")
-    node = NodeContext(Paths(config="", database=f"{folder}/db", nodes="", spool=folder), settings=settings)
-    node.settings = settings.__class__(**{**{f: getattr(settings, f) for f in settings.__struct_fields__}, "nodes": ""})
-    began = time.perf_counter()
-    access = Access(Server(source="bench", scheme="http", host="127.0.0.1", port=port), Identity())
-    source = KubernetesNodes(access, "node-00000", down=Backoff(lambda: 1.0))
-    assert source.wait(600)
-    listed = time.perf_counter()
-    source.changed()
-    assert len(source.nodes) == count
-    kernel = _timed()
-    node.reload(source.nodes)
-    programmed = time.perf_counter()
-    in_kernel = sum(kernel)
-    times, cpus = [], []
-    for _ in range(CHANGES):
-        select.select([source], [], [])
-        start, cpu = time.perf_counter(), time.process_time()
-        source.changed()
-        node.follow(source.nodes)
-        times.append(1000 * (time.perf_counter() - start))
-        cpus.append(1000 * (time.process_time() - cpu))
-    source.close()
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return {
-        "listed s": listed - began,
-        "programmed s": programmed - listed,
-        "of it in the kernel s": in_kernel,
-        "one change ms": statistics.median(times),
-        "CPU ms": statistics.median(cpus),
-        "RSS MiB": pages * resource.getpagesize() / (1 << 20),
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-
-
-def _timed() -> list[float]:
-    """Have each send to the kernel counted, in seconds."""
-    from podnet.kernel.socket import NetlinkSocket  # noqa: PLC0415 - as above
-
-    spent: list[float] = []
-    transact = NetlinkSocket.transact
-
-    def timed(self: NetlinkSocket, requests: object) -> object:
-        start = time.perf_counter()
-        try:
-            return transact(self, requests)  # type: ignore[arg-type] # handed through
-        finally:
-            spent.append(time.perf_counter() - start)
-
-    NetlinkSocket.transact = timed  # type: ignore[method-assign,assignment] # this process measures only
-    return spent
+Figures = dict[str, float]
 
 
 def batch(count: int) -> float:
     """Return how many seconds `ip -batch` takes for a route to each of the others, in this thread's namespace."""
-    cidrs = [kubernetes.node(i)["spec"]["podCIDRs"][0] for i in range(1, count)]
-    gateways = [kubernetes.node(i)["status"]["addresses"][0]["address"] for i in range(1, count)]
-    lines = "".join(f"route add {cidr} via {via} table 7\n" for cidr, via in zip(cidrs, gateways, strict=True))
+    others = [api.node(i) for i in range(1, count)]
+    ways = [(other["spec"]["podCIDRs"][0], other["status"]["addresses"][0]["address"]) for other in others]
+    lines = "".join(f"route add {cidr} via {via} table 7\n" for cidr, via in ways)
     start = time.perf_counter()
     subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
     return time.perf_counter() - start
 
 
-def measure(backend: str, count: int) -> dict[str, float]:
+def apart(*words: str) -> Figures:
+    """Return what a process of its own measures, in this thread's namespace."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.following", *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def measure_nodes(backend: str, count: int) -> Figures:
     """Return the figures of one backend, in a namespace of its own."""
-    with ExitStack() as stack, TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="podnet-bench-"))
         space = NodeNamespace(f"scale-{uuid4().hex[:6]}", stack)
         space.sh("ip link set lo up; ip addr add 10.1.0.1/16 dev up0")
-        with space.inside():
-            server = subprocess.Popen(
-                [sys.executable, "-m", "bench.kubernetes", "serve", str(count)], stdout=subprocess.PIPE, text=True
-            )
-            try:
-                assert server.stdout is not None
-                port = server.stdout.readline().strip()
-                done = subprocess.run(
-                    [sys.executable, "-m", "bench.scale", "follow", folder, port, str(count)],
-                    stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "BACKEND": backend},
-                )  # fmt: skip
-                return {**json.loads(done.stdout), "`ip -batch` s": batch(count)}
-            finally:
-                server.kill()
-                server.communicate()
+        with space.inside(), api.serving("nodes", count) as port:
+            return {**apart("nodes", port, str(count), folder, backend), "batch": batch(count)}
 
 
-def main(words: list[str]) -> int:
-    """Measure, print the table and keep it; return the exit status."""
-    if words[:1] == ["follow"]:
-        print(json.dumps(follow(words[1], int(words[2]), int(words[3]))))
-        return 0
-    count = int(words[0]) if words else 5000
-    lines = [
-        f"## One node among {count:,}",
+def measure_pods(count: int) -> Figures:
+    """Return the figures of so many Pods."""
+    with api.serving("pods", count) as port:
+        return apart("pods", port, str(count))
+
+
+def nodes_table(found: dict[str, Figures], count: int) -> Table:
+    """Show what the Nodes cost by each backend."""
+    names = ("listed", "programmed", "kernel", "batch", "change", "cpu", "resident", "peak")
+    columns = (
         "",
-        f"| {' | '.join(COLUMNS)} |",
-        f"| --- {'| ---: ' * (len(COLUMNS) - 1)}|",
-    ]
-    for backend in ("direct", "vxlan"):
-        figures = measure(backend, count)
-        lines.append(f"| {backend} | {' | '.join(f'{figures[column]:.3g}' for column in COLUMNS[1:])} |")
-    lines += [
-        "",
-        "Listed: from the first request to the last Node decoded. Programmed: from there until the kernel has routes,",
-        "elements and, with VXLAN, neighbours and forwarding entries for all. One change: a Node's address is another;",
-        "from the event to the kernel's answer, median. `ip -batch` makes the routes alone.",
-        "",
-    ]
-    TABLE.write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
-    return 0
+        "listed s",
+        "programmed s",
+        "of it kernel s",
+        "ip -batch s",
+        "a change ms",
+        "its CPU ms",
+        "MiB",
+        "peak MiB",
+    )
+    rows = tuple((backend, *(number(figures[name]) for name in names)) for backend, figures in found.items())
+    note = (
+        "Listed: from the first request to the last Node decoded. Programmed: from there until the kernel has all, of "
+        "which so much is spent in the kernel; "
+        "`ip -batch` makes the routes alone. A change: a Node's address is another, from the event to the kernel's "
+        "answer; its CPU time has the decoding in it."
+    )
+    return Table(f"One node among {count:,}", columns, rows, note)
+
+
+def pods_table(found: dict[int, Figures]) -> Table:
+    """Show what Pods cost: a node's own, and those of a whole cluster, which it would follow without a selector."""
+    columns = ("", "listed s", "a change ms", "its CPU ms", "MiB before", "MiB", "peak")
+    names = ("listed", "change", "cpu", "before", "resident", "peak")
+    rows = tuple((f"{count:,}", *(number(figures[name]) for name in names)) for count, figures in found.items())
+    return Table("Pods that are followed", columns, rows, "A node follows its own, `spec.nodeName`.")
+
+
+@click.command()
+@click.option("--nodes", default=5000, show_default=True, help="Of the cluster.")
+@click.option("--pods", default=100_000, show_default=True, help="Of the cluster; 250 of a node are measured too.")
+@click.option("--output", type=click.Path(path_type=Path), help="A file for the tables, as Markdown.")
+def main(*, nodes: int, pods: int, output: Path | None) -> None:
+    """Measure, and print the tables."""
+    found = {backend: measure_nodes(backend, nodes) for backend in ("direct", "vxlan")}
+    tables = [nodes_table(found, nodes), pods_table({count: measure_pods(count) for count in (250, pods)})]
+    for table in tables:
+        show(Console(), table)
+    if output is not None:
+        output.write_text("\n".join(map(report.markdown, tables)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(prog_name="python -m bench.scale")

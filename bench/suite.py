@@ -224,17 +224,16 @@ def show(console: Console, table: Table) -> None:
     console.print(rich_table)
 
 
-def document(facts: Sequence[str], all_tables: Sequence[Table]) -> str:
-    """Write docs/BENCH.md."""
-    head, scale, burst, foot = (_part(name) for name in ("head", "scale", "burst", "foot"))
-    measured = (report.markdown(table) for table in all_tables)
-    return "\n".join([head, *(f"- {fact}" for fact in facts), "", *measured, *filter(None, (scale, burst)), foot])
+def document(folder: Path, facts: Sequence[str], all_tables: Sequence[Table]) -> str:
+    """Write docs/BENCH.md; what was measured elsewhere lies in `folder`."""
+    head, foot = (Path(__file__).with_name(f"BENCH.{part}.md").read_text() for part in ("head", "foot"))
+    measured = [*(report.markdown(table) for table in all_tables), *(path.read_text() for path in elsewhere(folder))]
+    return "\n".join([head, *(f"- {fact}" for fact in facts), "", *measured, foot])
 
 
-def _part(name: str) -> str:
-    """Return a part of the document that lies beside this file, "" where it is not there."""
-    path = Path(__file__).with_name(f"BENCH.{name}.md")
-    return path.read_text() if path.exists() else ""
+def elsewhere(folder: Path) -> Iterator[Path]:
+    """Yield the files of tables that other programs left: the last is not there where Kubernetes cannot be built."""
+    return (path for name in ("scale", "burst") if (path := folder / f"{name}.md").exists())
 
 
 def sections(names: Sequence[str]) -> set[str]:
@@ -280,7 +279,7 @@ def main(
         json_file.write_text(json.dumps(data, indent=1) + "\n")
     if wanted == set(SECTIONS) and not quick and not names:
         DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(document(facts, printed))
+        DOCUMENT.write_text(document(folder, facts, printed))
         console.print(f"written: {DOCUMENT}")
 
 

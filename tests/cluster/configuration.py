@@ -19,6 +19,8 @@ class Configuration(NamedTuple):
     families: tuple[int, ...] = IPV4
     subnets: int = 1
     proxy: Literal["nftables", "iptables"] = "nftables"
+    plugins: str = "/opt/cni/bin"
+    """The folder in which containerd looks for plugins."""
 
     @property
     def name(self) -> str:

@@ -28,6 +28,9 @@ oom_score = 0
   sandbox_image = "{PAUSE}"
   restrict_oom_score_adj = true
   disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "@PLUGINS@"
+    conf_dir = "/etc/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 """
@@ -87,7 +90,7 @@ class Node:
 
     def start_runtime(self, images: list[Path]) -> None:
         """Start containerd, with images."""
-        self._write("run/containerd.toml", CONTAINERD)
+        self._write("run/containerd.toml", CONTAINERD.replace("@PLUGINS@", self._configuration.plugins))
         self._run("containerd", "containerd", "-c", "/run/containerd.toml")
         waited(lambda: not self.runtime.begin("Status").failed(), "an answer of containerd")
         self.load(images)
