@@ -6,37 +6,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from podnet.netlink.message import MESSAGES, NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, Request
+from podnet.netlink.message import Message
 from podnet.netlink.rtnl import (
     AF_BRIDGE,
     AF_INET,
     AF_INET6,
     IPV4_DEVCONF,
-    U32,
-    Action,
     Addr,
     AfSpec,
     Bridge,
     BridgePort,
-    Filter,
     Inet6,
     LinkInfo,
     Neigh,
-    Qdisc,
-    Selector,
     Veth,
 )
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl import Route as RouteMessage
-from podnet.netlink.rtnl import Tbf as TbfOptions
 from podnet.netlink.rtnl import Vxlan as VxlanOptions
 from podnet.netlink.rtnl.addr import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, RTM_DELADDR, RTM_NEWADDR
 from podnet.netlink.rtnl.afspec import IN6_ADDR_GEN_MODE_NONE
-from podnet.netlink.rtnl.filter import RTM_DELTFILTER, RTM_NEWTFILTER
-from podnet.netlink.rtnl.filter import info as filter_info
 from podnet.netlink.rtnl.link import IFF_UP, RTM_DELLINK, RTM_NEWLINK
 from podnet.netlink.rtnl.neigh import NTF_SELF, NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH
-from podnet.netlink.rtnl.qdisc import RTM_DELQDISC, RTM_NEWQDISC
 from podnet.netlink.rtnl.route import (
     RT_SCOPE_LINK,
     RT_TABLE_MAIN,
@@ -45,7 +36,6 @@ from podnet.netlink.rtnl.route import (
     RTN_UNREACHABLE,
     RTNH_F_ONLINK,
 )
-from podnet.netlink.rtnl.tc import CLSACT_INGRESS, TC_H_CLSACT, TC_H_ROOT
 from podnet.nft import DROP, Chain, Element, Rule, Set, Table
 from podnet.plan import (
     Address,
@@ -55,18 +45,16 @@ from podnet.plan import (
     Neighbour,
     Object,
     Plan,
-    Redirect,
     Route,
     Step,
     Sysctl,
-    Tbf,
     Vxlan,
     WireGuard,
     WireGuardPeer,
     encode,
 )
+from tests.plan.said import CREATE, INDEXES, REPLACE, links, read, requests_of
 
-INDEXES: Any = {("node", "br0"): 7, ("node", "veth-a"): 8, ("node", "ifb-a"): 9, ("pod", "eth0"): 2, ("pod", "lo"): 1}
 MAC, PEER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 BRIDGE = Link(at="node", name="br0", kind="bridge", mac=MAC, mtu=1400, group=5, alias="podnet:network:n")
 HOST_END = Link(
@@ -86,28 +74,6 @@ FORWARD = Sysctl(at="node", name="net/ipv4/ip_forward", value="1")
 TABLE = Table("inet", "podnet")
 CHAIN = Chain(TABLE, "forward")
 PODS = Set(table=TABLE, name="pods4", key=("ipv4_addr",))
-
-CREATE = NLM_F_CREATE | NLM_F_EXCL
-REPLACE = NLM_F_CREATE | NLM_F_REPLACE
-
-
-def requests_of(*things: Object, verb: Any = "add", namespace: int | None = None) -> list[Request]:
-    """Return all requests of a plan that does `verb` to `things`, whatever their batches."""
-    plan = Plan(tuple(Step(thing, "r", verb) for thing in things))
-    return [request for batch in encode(plan, INDEXES, namespace) for request in batch.requests]
-
-
-def read(request: Request) -> Message:
-    """Return the message that a rtnetlink request holds."""
-    return MESSAGES[NETLINK_ROUTE, request.type].decode(request.payload)
-
-
-def links(*things: Object, verb: Any = "add", namespace: int | None = None) -> list[LinkMessage]:
-    """Return the messages of links."""
-    found = [read(request) for request in requests_of(*things, verb=verb, namespace=namespace)]
-    assert all(isinstance(message, LinkMessage) for message in found)
-    return found  # type: ignore[return-value]  # asserted in the line above
-
 
 BORN = Bridge(mcast_snooping=0, multi_boolopt=bytes.fromhex("01000000 01000000"))  # no_linklocal_learn on, of a mask
 
@@ -281,13 +247,6 @@ def test_addresses_routes_and_neighbours_are_one_message_each(
     assert read(request) == message
 
 
-def test_an_ifb_is_born_without_a_peer_and_set_up() -> None:
-    """`ip link add type ifb` with one queue, then IFF_UP."""
-    first, up = links(Link(at="node", name="ifb-a", kind="ifb", queues=1))
-    assert first == LinkMessage(index=9, ifname="ifb-a", num_tx_queues=1, num_rx_queues=1, linkinfo=LinkInfo("ifb"))
-    assert up == LinkMessage(index=9, flags=IFF_UP, change=IFF_UP)
-
-
 @pytest.mark.parametrize(
     ("local", "options"),
     [
@@ -314,47 +273,6 @@ def test_localnet_is_routed_before_the_link_is_up(autoconf: bool) -> None:
     inet6 = None if autoconf else Inet6(addr_gen_mode=IN6_ADDR_GEN_MODE_NONE)
     assert settings.af_spec == AfSpec({IPV4_DEVCONF["route_localnet"]: 1}, inet6)
     assert (settings.change, up.change, up.af_spec) == (0, IFF_UP, None)
-
-
-@pytest.mark.parametrize("verb", ["add", "set"])
-@pytest.mark.parametrize("rate", [2_500_000, 5_000_000_000])
-def test_a_token_bucket_takes_the_place_of_the_root_qdisc(rate: int, verb: str) -> None:
-    """One RTM_NEWQDISC that replaces, in either verb."""
-    (request,) = requests_of(Tbf(at="node", dev="veth-a", rate=rate, burst=25_000, limit=50_000), verb=verb)
-    assert (request.type, request.flags) == (RTM_NEWQDISC, REPLACE)
-    options = TbfOptions.of(rate, 25_000, 50_000)
-    assert read(request) == Qdisc(ifindex=8, parent=TC_H_ROOT, kind="tbf", options=options)
-
-
-REDIRECT = Redirect(at="node", dev="veth-a", to="ifb-a")
-REDIRECTION = Filter(
-    ifindex=8,
-    handle=0x80000800,
-    parent=CLSACT_INGRESS,
-    info=filter_info(1),
-    kind="u32",
-    options=U32(sel=Selector(), act=(Action.redirect(9),)),
-)
-
-
-def test_a_redirect_is_an_ingress_qdisc_and_a_filter() -> None:
-    """Added, both are exclusive; set, the qdisc is kept or made and the filters on it go first."""
-    added, kept = requests_of(REDIRECT), requests_of(REDIRECT, verb="set")
-    assert [(r.type, r.flags) for r in added] == [(RTM_NEWQDISC, CREATE), (RTM_NEWTFILTER, CREATE)]
-    assert [read(r) for r in added] == [Qdisc.ingress(8), REDIRECTION]
-    assert [(r.type, r.flags) for r in kept] == [(RTM_NEWQDISC, REPLACE), (RTM_DELTFILTER, 0), (RTM_NEWTFILTER, CREATE)]
-    assert [read(r) for r in kept] == [Qdisc.ingress(8), Filter(ifindex=8, parent=CLSACT_INGRESS), REDIRECTION]
-
-
-@pytest.mark.parametrize(
-    ("thing", "parent"), [(Tbf(at="node", dev="veth-a", rate=1, burst=1, limit=1), TC_H_ROOT), (REDIRECT, TC_H_CLSACT)]
-)
-def test_a_qdisc_is_deleted_by_its_parent(thing: Object, parent: int) -> None:
-    """The filter goes with its qdisc; where it led need not be there any more."""
-    plan = Plan((Step(thing, "r", "delete"),))
-    (request,) = encode(plan, {("node", "veth-a"): 8})[0].requests
-    assert request.type == RTM_DELQDISC
-    assert read(request) == Qdisc(ifindex=8, parent=parent)
 
 
 @pytest.mark.parametrize(
