@@ -12,28 +12,12 @@ from podnet.testing.waiting import PATIENCE
 from tests.cluster.api import waited
 from tests.cluster.configuration import Configuration
 from tests.cluster.control import POD_CIDRS, cidrs
-from tests.cluster.images import PAUSE
 from tests.cluster.lan import Port
 from tests.cluster.machine import Host, Machine
+from tests.runtimes.containerd import SOCKET, serving
 from tests.runtimes.cri import RuntimeService
 
-SOCKET = "/run/containerd/containerd.sock"
 KUBECONFIG = "/run/kubeconfig"
-CONTAINERD = f"""
-version = 2
-oom_score = 0
-[grpc]
-  address = "{SOCKET}"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "@PLUGINS@"
-    conf_dir = "/etc/cni/net.d"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-"""
 KUBELET: dict[str, Any] = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -90,7 +74,7 @@ class Node:
 
     def start_runtime(self, images: list[Path]) -> None:
         """Start containerd, with images."""
-        self._write("run/containerd.toml", CONTAINERD.replace("@PLUGINS@", self._configuration.plugins))
+        self._write("run/containerd.toml", f"version = 2\noom_score = 0\n{serving(self._configuration.plugins)}")
         self._run("containerd", "containerd", "-c", "/run/containerd.toml")
         waited(lambda: not self.runtime.begin("Status").failed(), "an answer of containerd")
         self.load(images)

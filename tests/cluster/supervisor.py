@@ -6,9 +6,10 @@ however it dies.  Then process 1 is killed, so the kernel kills all others of th
 them, and the cgroups are removed.
 """
 
+import os
+import select
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,18 +38,21 @@ def make_cgroups(name: str) -> list[Path]:
 
 
 def remove_cgroups(cgroups: list[Path]) -> list[Path]:
-    """Remove them with all below; return what is left when patience is."""
-    deadline = time.monotonic() + PATIENCE
-    while left := [cgroup for cgroup in cgroups if cgroup.exists()]:
-        for cgroup in left:
-            below = sorted((at for at in cgroup.rglob("*") if at.is_dir()), key=lambda at: -len(at.parts))
-            for at in [*below, cgroup]:
-                with suppress(OSError):  # busy for as long as a process takes to end
-                    at.rmdir()
-        if time.monotonic() > deadline:
-            return left
-        time.sleep(0.01)
-    return []
+    """Remove them with all below; return what is left: where a process is in it still."""
+    for cgroup in cgroups:
+        below = sorted((at for at in cgroup.rglob("*") if at.is_dir()), key=lambda at: -len(at.parts))
+        for at in [*below, cgroup]:
+            with suppress(OSError):
+                at.rmdir()
+    return [cgroup for cgroup in cgroups if cgroup.exists()]
+
+
+def ended(process: int) -> None:
+    """Wait until process 1 of a namespace, by its descriptor, has ended: the kernel has reaped all others by then."""
+    waiting = select.poll()
+    waiting.register(process, select.POLLIN)
+    waiting.poll(PATIENCE * 1000)
+    os.close(process)
 
 
 def first_process(unshare: "subprocess.Popen[str]") -> int:
@@ -62,19 +66,23 @@ def first_process(unshare: "subprocess.Popen[str]") -> int:
 def main(name: str, script: str) -> int:
     """Supervise."""
     cgroups: list[Path] = []
-    unshare = None
+    unshare = first = None
     try:
         cgroups = make_cgroups(name)
         unshare = subprocess.Popen(
             ["unshare", *NAMESPACES, "sh", "-ec", script],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        print(first_process(unshare), flush=True)
+        process = first_process(unshare)
+        first = os.pidfd_open(process)
+        print(process, flush=True)
         sys.stdin.read()
     finally:
         if unshare is not None:
             unshare.kill()  # --kill-child: process 1 gets SIGKILL then, and all others by its end
             unshare.communicate()
+        if first is not None:
+            ended(first)
         left = remove_cgroups(cgroups)
     if left:
         print(f"left behind: {', '.join(map(str, left))}", file=sys.stderr)

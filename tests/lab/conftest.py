@@ -57,6 +57,16 @@ class Machine:
         """Run podnet on it with --json and return what it printed; its exit status is not looked at."""
         return json.loads(self.podnet(*argv, "--json", check=False).stdout)
 
+    def on(self, where: str, script: str) -> str:
+        """Run a shell script at a place of the lab and return what it prints."""
+        return self.podnet("lab", "exec", where, "--", "sh", "-ec", script).stdout
+
+    def wrong(self) -> list[object]:
+        """Return the probes of the lab's check that did not come out as expected; there must be some that did."""
+        probes = self.json("lab", "check")["probes"]
+        assert probes
+        return [probe for probe in probes if not probe["ok"]]
+
     def snapshot(self) -> dict[str, str]:
         """Return what a lab might leave: links, named namespaces, mounts, files where a lab makes any."""
         return {

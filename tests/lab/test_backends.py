@@ -17,18 +17,6 @@ PAIR = re.compile(r"\bIP (\d+\.\d+\.\d+\.\d+)\S* > (\d+\.\d+\.\d+\.\d+)")  # the
 STRICT = "for at in all default eth0 podnet-vx4; do sysctl -qw net.ipv4.conf.$at.rp_filter=1; done"
 
 
-def wrong(machine: "Machine") -> list[object]:
-    """Return the probes of the lab's check that did not come out as expected; there must be some that did."""
-    probes = machine.json("lab", "check")["probes"]
-    assert probes
-    return [probe for probe in probes if not probe["ok"]]
-
-
-def on(machine: "Machine", where: str, script: str) -> str:
-    """Run a shell script at a place of the lab and return what it prints."""
-    return machine.podnet("lab", "exec", where, "--", "sh", "-ec", script).stdout
-
-
 @pytest.mark.parametrize("backend", ["vxlan", "auto"])
 @pytest.mark.parametrize("families", [[], ["--dual-stack"], ["--ipv6"]], ids=["IPv4", "dual", "IPv6"])
 @pytest.mark.parametrize("datapath", ["ptp", "bridge"])
@@ -43,9 +31,9 @@ def test_nodes_that_share_no_subnet_reach_each_others_pods(
     before = machine.snapshot()
     machine.podnet("lab", "up", "--nodes", "3", "--pods", "1", "--datapath", datapath, "--backend", backend, *families)
     for node in ("n1", "n2", "n3") if families != ["--ipv6"] else ():
-        on(machine, node, STRICT)
-    assert wrong(machine) == []
-    routes = on(machine, "router", "ip route; ip -6 route")
+        machine.on(node, STRICT)
+    assert machine.wrong() == []
+    routes = machine.on("router", "ip route; ip -6 route")
     assert "10.244." not in routes
     assert "fd00:10:244" not in routes
     machine.podnet("lab", "down")
@@ -62,7 +50,7 @@ def test_vxlan_is_on_the_wire_between_subnets_and_not_within(machine: "Machine")
     assert tcpdump.stderr is not None
     while "listening on" not in tcpdump.stderr.readline():
         pass
-    assert wrong(machine) == []
+    assert machine.wrong() == []
     os.kill(tcpdump.pid, signal.SIGINT)
     tcpdump.communicate()
 
@@ -85,30 +73,29 @@ def test_outer_packets_that_others_masquerade_arrive(machine: "Machine") -> None
     """
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "vxlan")
     for node in ("n1", "n2"):
-        on(
-            machine,
+        machine.on(
             node,
             "nft add table ip theirs; nft 'add chain ip theirs post { type nat hook postrouting priority 90; }';"
             "nft add rule ip theirs post udp dport 4789 counter masquerade fully-random",
         )
-    assert wrong(machine) == []
+    assert machine.wrong() == []
     for node in ("n1", "n2"):
-        assert "packets 0 " not in on(machine, node, "nft list table ip theirs")
+        assert "packets 0 " not in machine.on(node, "nft list table ip theirs")
 
 
 def test_nodes_come_and_go_and_explain_says_why(machine: "Machine") -> None:
     """A node joins: a forwarding entry on the others; it leaves the list: its own objects go, no other's."""
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "vxlan", "--dual-stack")
     state = "bridge fdb show dev podnet-vx4; ip neigh show dev podnet-vx4 nud permanent; ip route; ip -6 route"
-    before = sorted(on(machine, "n1", state).splitlines())
+    before = sorted(machine.on("n1", state).splitlines())
     machine.podnet("lab", "add-node", "--pods", "1")
-    assert wrong(machine) == []
-    added = sorted(on(machine, "n1", state).splitlines())
+    assert machine.wrong() == []
+    added = sorted(machine.on("n1", state).splitlines())
     assert len(added) == len(before) + 5
     explained = machine.podnet("lab", "exec", "n1", "podnet", "explain", "red").stdout
     assert "MTU 1450: eth0's 1500 less 50" in explained
     assert "dstport 4789 nolearning noudpcsum" in explained
-    on(machine, "n1", "sed -i '/name: n3/,$d' /etc/podnet/nodes.yaml")
-    on(machine, "n1", "timeout 10 sh -c 'while bridge fdb show dev podnet-vx4 | grep -q 10.99.0.13; do :; done'")
-    on(machine, "n1", "timeout 10 sh -c 'while ip -6 route | grep -q fd00:10:244:3; do :; done'")
-    assert sorted(on(machine, "n1", state).splitlines()) == before
+    machine.on("n1", "sed -i '/name: n3/,$d' /etc/podnet/nodes.yaml")
+    machine.on("n1", "timeout 10 sh -c 'while bridge fdb show dev podnet-vx4 | grep -q 10.99.0.13; do :; done'")
+    machine.on("n1", "timeout 10 sh -c 'while ip -6 route | grep -q fd00:10:244:3; do :; done'")
+    assert sorted(machine.on("n1", state).splitlines()) == before

@@ -30,18 +30,6 @@ SECRET = b"podnetsecret____"
 PATIENCE = "timeout 30 sh -c"
 
 
-def wrong(machine: "Machine") -> list[object]:
-    """Return the probes of the lab's check that did not come out as expected; there must be some that did."""
-    probes = machine.json("lab", "check")["probes"]
-    assert probes
-    return [probe for probe in probes if not probe["ok"]]
-
-
-def on(machine: "Machine", where: str, script: str) -> str:
-    """Run a shell script at a place of the lab and return what it prints."""
-    return machine.podnet("lab", "exec", where, "--", "sh", "-ec", script).stdout
-
-
 def content(machine: "Machine", path: str) -> bytes:
     """Return what is in a file on the machine."""
     return subprocess.run([*machine.enter, "cat", path], capture_output=True, check=True).stdout
@@ -87,8 +75,8 @@ def test_pods_of_all_nodes_reach_each_other(machine: "Machine", datapath: str, f
     shape = ("--nodes", "3", "--pods", "1", "--datapath", datapath, "--backend", "wireguard", *families)
     machine.podnet("lab", "up", *shape)
     for node in ("n1", "n2", "n3") if families != ["--ipv6"] else ():
-        on(machine, node, STRICT)
-    assert wrong(machine) == []
+        machine.on(node, STRICT)
+    assert machine.wrong() == []
     machine.podnet("lab", "down")
     assert machine.snapshot() == before
 
@@ -99,13 +87,13 @@ def test_what_pods_say_is_not_to_be_read_on_the_wire(machine: "Machine") -> None
     The same words from a pod to the outside are there, so that they would have been seen.
     """
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "wireguard")
-    assert wrong(machine) == []
+    assert machine.wrong() == []
     with captured(machine, "/run/wire"):
         for where in ("n1-red", "n1"):
-            told = on(machine, where, f"ping -c 3 -i 0.2 -s 64 -p {SECRET.hex()} 10.244.2.2")
+            told = machine.on(where, f"ping -c 3 -i 0.2 -s 64 -p {SECRET.hex()} 10.244.2.2")
             assert "3 received" in told
     with captured(machine, "/run/clear"):
-        on(machine, "n1-red", f"ping -c 1 -p {SECRET.hex()} 198.51.100.10")
+        machine.on("n1-red", f"ping -c 1 -p {SECRET.hex()} 198.51.100.10")
     wire, clear = (content(machine, f"/run/{name}") for name in ("wire", "clear"))
     assert SECRET in clear
     assert SECRET not in wire
@@ -119,13 +107,13 @@ def test_what_pods_say_is_not_to_be_read_on_the_wire(machine: "Machine") -> None
 def test_a_node_is_believed_for_its_own_pods_alone(machine: "Machine") -> None:
     """What n2 sends as a pod of n3 is dropped by n1 before any rule sees it; what it sends as its own arrives."""
     machine.podnet("lab", "up", "--nodes", "3", "--pods", "1", "--backend", "wireguard")
-    assert wrong(machine) == []
+    assert machine.wrong() == []
     count = "nft add rule ip t in iifname podnet-wg ip saddr"
-    on(machine, "n1", "nft add table ip t; nft 'add chain ip t in { type filter hook prerouting priority -400; }'; "
+    machine.on("n1", "nft add table ip t; nft 'add chain ip t in { type filter hook prerouting priority -400; }'; "
                       f"{count} 10.244.3.9 counter; {count} 10.244.2.0/24 counter")  # fmt: skip
-    on(machine, "n2", "ip addr add 10.244.3.9/32 dev lo; ping -c 2 -i 0.2 -W 1 -I 10.244.3.9 10.244.1.2 || :")
-    on(machine, "n2", "ping -c 1 10.244.1.2")
-    forged, own = re.findall(r"counter packets (\d+)", on(machine, "n1", "nft list chain ip t in"))
+    machine.on("n2", "ip addr add 10.244.3.9/32 dev lo; ping -c 2 -i 0.2 -W 1 -I 10.244.3.9 10.244.1.2 || :")
+    machine.on("n2", "ping -c 1 10.244.1.2")
+    forged, own = re.findall(r"counter packets (\d+)", machine.on("n1", "nft list chain ip t in"))
     assert (int(forged), int(own) > 0) == (0, True)
 
 
@@ -133,8 +121,8 @@ def test_nodes_come_and_go_and_explain_says_how(machine: "Machine") -> None:
     """A node that joins is a peer of the others, one that leaves the list is none; the key is named, not shown."""
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "wireguard", "--dual-stack")
     machine.podnet("lab", "add-node", "--pods", "1")
-    assert wrong(machine) == []
-    assert on(machine, "n1", PEERS).split() == [
+    assert machine.wrong() == []
+    assert machine.on("n1", PEERS).split() == [
         "10.244.2.0/24",
         "10.244.3.0/24",
         "fd00:10:244:2::/64",
@@ -143,22 +131,22 @@ def test_nodes_come_and_go_and_explain_says_how(machine: "Machine") -> None:
     explained = machine.podnet("lab", "exec", "n1", "podnet", "explain", "red").stdout
     assert "wg set podnet-wg listen-port 51820 private-key /var/lib/podnet/wireguard.key" in explained
     assert "MTU 1440: eth0's 1500 less 60" in explained
-    secret = on(machine, "n1", "cat /var/lib/podnet/wireguard.key").strip()
+    secret = machine.on("n1", "cat /var/lib/podnet/wireguard.key").strip()
     log = machine.run("cat", "/run/podnet-lab/n1/daemon.log", check=False).stdout
     script = machine.podnet("lab", "exec", "n1", "podnet", "script").stdout
     assert secret not in explained + script + log
-    on(machine, "n1", "sed -i '/name: n3/,$d' /etc/podnet/nodes.yaml")
-    on(machine, "n1", f"{PATIENCE} 'while ip -6 route | grep -q fd00:10:244:3; do sleep 0.05; done'")
-    assert on(machine, "n1", PEERS).split() == ["10.244.2.0/24", "fd00:10:244:2::/64"]
+    machine.on("n1", "sed -i '/name: n3/,$d' /etc/podnet/nodes.yaml")
+    machine.on("n1", f"{PATIENCE} 'while ip -6 route | grep -q fd00:10:244:3; do sleep 0.05; done'")
+    assert machine.on("n1", PEERS).split() == ["10.244.2.0/24", "fd00:10:244:2::/64"]
 
 
 def test_without_its_device_nothing_goes_in_clear(machine: "Machine") -> None:
     """The link is gone: pods are told that others' are unreachable, and not a packet leaves by the default route."""
     machine.podnet("lab", "up", "--nodes", "2", "--pods", "1", "--backend", "wireguard")
-    assert "1 received" in on(machine, "n1-red", "ping -c 1 -W 8 10.244.2.2")
+    assert "1 received" in machine.on("n1-red", "ping -c 1 -W 8 10.244.2.2")
     with captured(machine, "/run/wire"):
         machine.run("sh", "-c", "kill -9 $(cat /run/podnet-lab/lab/n1/daemon.pid)")  # which would bring it back
-        told = on(machine, "n1", "ip link del podnet-wg; nsenter --net=/run/netns/podnet-lab-n1-red ping -c 2 -i 0.2 "
+        told = machine.on("n1", "ip link del podnet-wg; nsenter --net=/run/netns/podnet-lab-n1-red ping -c 2 -i 0.2 "
                                  "-W 1 10.244.2.2 || :")  # fmt: skip
     assert "Unreachable" in told
     assert machine.run("tcpdump", "-n", "-r", "/run/wire", "icmp or net 10.244.0.0/16").stdout == ""
@@ -170,14 +158,14 @@ def test_the_printed_script_does_the_same(machine: "Machine") -> None:
     shown = (
         "wg show podnet-wg allowed-ips; wg show podnet-wg listen-port; ip link show podnet-wg | grep -o 'mtu [0-9]*'"
     )
-    before = on(machine, "n1", shown)
+    before = machine.on("n1", shown)
     machine.run("sh", "-c", "kill -9 $(cat /run/podnet-lab/lab/n1/daemon.pid)")
     for pod in ("red", "blue"):
         machine.run("ip", "netns", "add", f"podnet-lab-n1-{pod}")
-    on(machine, "n1", "podnet script >/run/net.sh; ip link del podnet-wg; sh /run/net.sh add c-red podnet-lab-n1-red")
-    assert on(machine, "n1", shown) == before
-    on(machine, "n1", "sh /run/net.sh add c-blue podnet-lab-n1-blue")
-    assert on(machine, "n1", shown) == before
+    machine.on("n1", "podnet script >/run/net.sh; ip link del podnet-wg; sh /run/net.sh add c-red podnet-lab-n1-red")
+    assert machine.on("n1", shown) == before
+    machine.on("n1", "sh /run/net.sh add c-blue podnet-lab-n1-blue")
+    assert machine.on("n1", shown) == before
     for pod in ("red", "blue"):
         ping = f"nsenter --net=/run/netns/podnet-lab-n1-{pod} ping -c 1 -W 8 10.244.2.0"
-        assert "1 received" in on(machine, "n1", ping)
+        assert "1 received" in machine.on("n1", ping)

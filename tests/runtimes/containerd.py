@@ -16,6 +16,24 @@ from tests.runtimes.images import PAUSE
 
 SOCKET = "/run/containerd/containerd.sock"
 LOG = "run/containerd.log"
+
+
+def serving(plugins: str = "/opt/cni/bin") -> str:
+    """Return what containerd is told of the interface that kubelet uses; `plugins` is where it looks for them."""
+    return f"""[grpc]
+  address = "{SOCKET}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+"""
+
+
 # The node's /run is a tmpfs, where an overlay's upper layer may be; its /var/lib is an overlay itself.
 CONFIGURATION = f"""
 version = 2
@@ -23,18 +41,7 @@ root = "/run/lib/containerd"
 state = "/run/containerd"
 oom_score = 0
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.restart"]
-[grpc]
-  address = "{SOCKET}"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/opt/cni/bin"
-    conf_dir = "/etc/cni/net.d"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-"""
+{serving()}"""
 READY, NOT_READY = 0, 1
 
 

@@ -1,5 +1,6 @@
 """What tests of Kubernetes as the cluster source share: a server, certificates, kubeconfigs."""
 
+import random
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from podnet.cluster.kubernetes import Backoff, KubernetesNodes, read_kubeconfig
+from podnet.model import Node
 from tests.cluster_sources.kubernetes.api import Api, serving
+from tests.cluster_sources.kubernetes.following import Follow
 from tests.cluster_sources.kubernetes.pki import Pki, make_pki
 
 
@@ -56,3 +60,20 @@ def write_kubeconfig(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def follow(api: Api, write_kubeconfig: Callable[..., str]) -> Iterator[Follow]:
+    """Give a function that follows the server's Nodes as n1."""
+    made: list[KubernetesNodes] = []
+
+    def begin(
+        known: tuple[Node, ...] = (), user: dict[str, str] | None = None, annotations: dict[str, str] | None = None
+    ) -> KubernetesNodes:
+        access = read_kubeconfig(write_kubeconfig({"server": f"http://127.0.0.1:{api.address[1]}"}, user))
+        made.append(KubernetesNodes(access, "n1", known, annotations=annotations or {}, down=Backoff(random.random)))
+        return made[-1]
+
+    yield begin
+    for nodes in made:
+        nodes.close()

@@ -1,8 +1,6 @@
 """KubernetesPods beside an API server: which pods of a node are known, by which uid, and what trouble does to that."""
 
 import random
-import select
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from podnet.cluster.kubernetes import Backoff, KubernetesPods, read_kubeconfig
 from podnet.model import KubernetesPod
 from tests.cluster_sources.kubernetes.api import PATIENCE, Api
+from tests.cluster_sources.kubernetes.following import wait_until
 
 Follow = Callable[..., KubernetesPods]
 STATIC = "5f2b0c1d6e7f8091a2b3c4d5e6f70819"
@@ -28,15 +27,6 @@ def follow(api: Api, write_kubeconfig: Callable[..., str]) -> Iterator[Follow]:
     yield begin
     for pods in made:
         pods.close()
-
-
-def wait_until(pods: KubernetesPods, condition: Callable[[], bool]) -> None:
-    """Wait on the descriptor as the daemon does until `condition` holds."""
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        readable, _, _ = select.select([pods], [], [], max(0.0, limit - time.monotonic()))
-        assert readable, f"nothing happened any more; {len(pods)} pods, {pods.error}"
-        pods.changed()
 
 
 def a_pod(name: str, uid: str = "") -> KubernetesPod:
