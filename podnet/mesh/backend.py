@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from podnet.mesh import wireguard
 from podnet.mesh.direct import on_subnet, route
+from podnet.mesh.end import IPV4, IPV6
 from podnet.mesh.guard import guarded, guards
 from podnet.mesh.remote import own_addresses, remote, remote_sets
-from podnet.mesh.vxlan import DEVICES, IPV4, IPV6, device, ends, underlay
+from podnet.mesh.vxlan import DEVICES, device, ends, underlay
 from podnet.mesh.vxlan import OVERHEAD as VXLAN_OVERHEAD
 from podnet.model import Backend, Node, NodeFacts, Tunnel, WireGuardPort
 from podnet.plan import Object, Plan, Step, merged

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
 
+from podnet.mesh.end import IPV4, IPV6, own_end, vtep_address
 from podnet.model import Node, NodeFacts, Tunnel
 from podnet.model.node import IPNetwork
-from podnet.plan import GROUP_MESH, PROTOCOL, Address, Fdb, Link, Neighbour, Route, Step, Sysctl, Vxlan
+from podnet.plan import GROUP_MESH, PROTOCOL, Fdb, Link, Neighbour, Route, Step, Vxlan
 
 IPAddress = IPv4Address | IPv6Address
 
-IPV4, IPV6 = 4, 6
 OVERHEAD = {IPV4: 50, IPV6: 70}
 """Bytes around a packet: the outer IP header, UDP (8), VXLAN (8) and the inner Ethernet header (14)."""
 
@@ -41,11 +41,6 @@ def vtep_link_local(node: str) -> IPv6Address:
     """Return the link-local address at which the tunnel end of the node of that name is a neighbour."""
     octets = bytes.fromhex(vtep_mac(node).replace(":", ""))
     return IPv6Address(b"\xfe\x80" + bytes(6) + bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:])
-
-
-def vtep_address(node: Node, version: int) -> IPAddress | None:
-    """Return the address of IP `version` of the node's tunnel end: that of its first pod CIDR itself."""
-    return next((cidr.network_address for cidr in node.pod_cidrs if cidr.version == version), None)
 
 
 def underlay(node: Node, facts: NodeFacts) -> int:
@@ -75,17 +70,8 @@ def device(own: Node, version: int, facts: NodeFacts, tunnel: Tunnel) -> Iterato
         ),
         f"backend: VXLAN over IPv{version}; MTU {mtu}: {uplink}'s {facts.mtu} less {OVERHEAD[version]}",
     )
-    if vtep_address(own, IPV6) is not None:
-        yield Step(
-            Sysctl(at="node", name=f"net/ipv6/conf/{name}/disable_ipv6", value="0"),
-            "nodes.yaml: this node has IPv6 pods, whose packets go inside too",
-        )
-    for address in (vtep_address(own, IPV4), vtep_address(own, IPV6)):
-        if address is not None:
-            yield Step(
-                Address(at="node", dev=name, address=address, prefixlen=address.max_prefixlen),
-                "the tunnel's end, an address of no pod: what the node itself sends is answered by the tunnel too",
-            )
+    reason = "the tunnel's end, an address of no pod: what the node itself sends is answered by the tunnel too"
+    yield from own_end(own, name, reason)
 
 
 def ends(own: Node, node: Node, version: int, cidrs: Sequence[IPNetwork]) -> Iterator[Step]:

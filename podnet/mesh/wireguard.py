@@ -20,16 +20,14 @@ behind somebody's address translation, whose ports would be forgotten.
 
 from collections.abc import Collection, Iterator
 
-from podnet.mesh.vxlan import IPV4, IPV6, vtep_address
+from podnet.mesh.end import IPV4, IPV6, own_end, vtep_address
 from podnet.model import Node, NodeFacts
 from podnet.plan import (
     GROUP_MESH,
     PROTOCOL,
-    Address,
     Link,
     Route,
     Step,
-    Sysctl,
     WireGuard,
     WireGuardPeer,
 )
@@ -44,37 +42,28 @@ CLOSED_METRIC = 4_278_198_271
 
 def device(own: Node, versions: Collection[int], facts: NodeFacts, port: int) -> Iterator[Step]:
     """Yield the device of this node, which the list has as `own`; others are reached over those IP `versions`."""
-    end = facts.wireguard
-    if end is None:
+    here = facts.wireguard
+    if here is None:
         return
     overhead = max((OVERHEAD[version] for version in versions), default=OVERHEAD[IPV4])
     mtu, uplink = facts.mtu - overhead, facts.uplink or "Ethernet"
     link = Link(
         at="node",
         name=DEVICE,
-        kind=end.kind,
+        kind=here.kind,
         mtu=mtu,
         group=GROUP_MESH,
         alias=ALIAS,
         ipv6_autoconf=False,
     )
-    by = "" if end.kind == "wireguard" else ", by wireguard-go since this kernel has none"
+    by = "" if here.kind == "wireguard" else ", by wireguard-go since this kernel has none"
     yield Step(link, f"backend: WireGuard{by}; MTU {mtu}: {uplink}'s {facts.mtu} less {overhead}")
     yield Step(
-        WireGuard(at="node", dev=DEVICE, private_key=end.private_key, public_key=end.public_key, port=port),
-        f"this node's key, which it made for itself; others know it as {end.public_key or 'what the daemon makes'}",
+        WireGuard(at="node", dev=DEVICE, private_key=here.private_key, public_key=here.public_key, port=port),
+        f"this node's key, which it made for itself; others know it as {here.public_key or 'what the daemon makes'}",
     )
-    if vtep_address(own, IPV6) is not None:
-        yield Step(
-            Sysctl(at="node", name=f"net/ipv6/conf/{DEVICE}/disable_ipv6", value="0"),
-            "nodes.yaml: this node has IPv6 pods, whose packets go inside too",
-        )
-    for address in (vtep_address(own, IPV4), vtep_address(own, IPV6)):
-        if address is not None:
-            yield Step(
-                Address(at="node", dev=DEVICE, address=address, prefixlen=address.max_prefixlen),
-                "an address of no pod: what the node itself sends has a source that others allow, and is answered here",
-            )
+    reason = "an address of no pod: what the node itself sends has a source that others allow, and is answered here"
+    yield from own_end(own, DEVICE, reason)
 
 
 def way(own: Node, node: Node, version: int, port: int) -> Iterator[Step]:

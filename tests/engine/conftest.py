@@ -1,5 +1,8 @@
 """What the engine's tests share: every datapath with every set of IP versions."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+
 import pytest
 
 from podnet.model import Network
@@ -26,3 +29,10 @@ def node(network: Network) -> FakeNode:
 def dual() -> FakeNode:
     """Return a node that serves a ptp network of both IP versions."""
     return FakeNode(a_network("ptp", (4, 6)))
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """End the namespaces of a test."""
+    with ExitStack() as ends:
+        yield ends

@@ -1,129 +1,34 @@
 """FakeKernel beside the real kernel: random plans applied to both leave both in one state, with the same refusals."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
-from uuid import uuid4
 
 import pytest
-from msgspec.structs import replace
 
 from podnet import datapath
 from podnet.datapath.ruleset import HOSTPORTS
-from podnet.engine.ports import Namespace
-from podnet.errors import KernelError
-from podnet.model import Lease, Network
-from podnet.nft import Element, Rule
+from podnet.model import Lease
+from podnet.nft import Element
 from podnet.plan import (
     GROUP_DOOMED,
-    GROUP_MESH,
-    GROUP_PODS,
     PROTOCOL,
     Address,
-    Fdb,
     Link,
-    Neighbour,
     Object,
     Plan,
-    Redirect,
     Route,
-    State,
     Step,
     Sysctl,
-    Tbf,
-    Vxlan,
     diff,
     inverse,
 )
 from podnet.plan.plan import Verb
-from podnet.testing import FakeKernel
-from podnet.testing.namespaces import NodeNamespace
 from podnet.testing.values import FACTS, a_lease, a_network
+from tests.engine.both import PODS, Both, repair
 
 pytestmark = pytest.mark.live
-PODS = ("red", "blue")
-KERNEL_MADE = 2  # RTPROT_KERNEL
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    """End the namespaces of a test."""
-    with ExitStack() as ends:
-        yield ends
-
-
-Outcome = tuple[int, object, tuple[Step, ...]] | None
-"""A refusal's errno, object and steps that took effect; None for success."""
-
-
-class Both:
-    """The two kernels, a node of each with pods."""
-
-    def __init__(self, network: Network, stack: ExitStack) -> None:
-        """Make a node and its pods in both worlds."""
-        prefix = f"fake-{uuid4().hex[:8]}"
-        self.network = network
-        self.fake = FakeKernel()
-        self.node = NodeNamespace(prefix, stack)
-        self.real = self.node.kernel
-        self.pods = {}
-        for name in PODS:
-            made = self.node.pod(f"{prefix}-{name}")
-            self.pods[name] = (self.fake.pod(name), Namespace(made.descriptor, made.id, made.path))
-
-    def do(self, verb: str, plan: Plan, pod: str = "") -> None:
-        """Carry out `plan` in both worlds, and check that they say the same of it."""
-        outcomes: list[Outcome] = []
-        for kernel, number in ((self.fake, 0), (self.real, 1)):
-            namespace = self.pods[pod][number] if pod else None
-            try:
-                with self.node.inside():
-                    kernel.apply(plan, namespace) if verb == "apply" else kernel.dismantle(plan)
-                outcomes.append(None)
-            except KernelError as error:
-                outcomes.append((error.errno, error.at, error.done))
-        assert outcomes[0] == outcomes[1] or all(map(found_out_late, outcomes)), f"{verb} of {len(plan.steps)} steps"
-
-    def compare(self, plans: dict[str, Plan]) -> None:
-        """Check that both list the same, of podnet's own and of what `plans` speak of."""
-        with self.node.inside():
-            assert seen(self.fake.owned()) == seen(self.real.owned())
-            for name, plan in plans.items():
-                fake, real = self.pods[name]
-                assert seen(self.fake.observe(plan, fake)) == seen(self.real.observe(plan, real))
-                desired_of_both = [diff(k.observe(plan, p), plan) for k, p in ((self.fake, fake), (self.real, real))]
-                assert desired_of_both[0] == desired_of_both[1]
-
-    def reap(self) -> None:
-        """Reap in both worlds."""
-        with self.node.inside():
-            fake, real = self.fake.reap(), self.real.reap()
-        assert set(fake.links) == set(real.links)
-        assert set(fake.strangers) == set(real.strangers)
-
-
-def found_out_late(outcome: Outcome) -> bool:
-    """Tell whether a plan was refused without effect.
-
-    A missing link is found before anything is sent or, where its index is remembered, by the first batch refused.
-    """
-    return outcome is not None and not outcome[2]
-
-
-def seen(state: State) -> set[object]:
-    """Return `state` without what the kernel makes of itself, rules without their words."""
-    return {repr((t.chain.name, t.comment)) if isinstance(t, Rule) else t for t in state.values() if not made_so(t)}
-
-
-def made_so(thing: Object) -> bool:
-    """Tell whether the kernel makes `thing` unasked: prefix routes, the addresses of `lo`, sysctls of new links."""
-    if isinstance(thing, Route):
-        return thing.protocol == KERNEL_MADE
-    if isinstance(thing, Address):
-        return thing.dev == "lo"
-    return isinstance(thing, Sysctl) or (isinstance(thing, Link) and not thing.kind)
 
 
 def happenings(both: Both, leases: dict[str, Lease], draw: random.Random) -> list[Callable[[], None]]:
@@ -151,15 +56,6 @@ def happenings(both: Both, leases: dict[str, Lease], draw: random.Random) -> lis
         lambda: both.do("apply", repair(both, node)),
         both.reap,
     ]
-
-
-def repair(both: Both, node: Plan) -> Plan:
-    """Return what the node lacks, of which both worlds must say the same."""
-    with both.node.inside():
-        lacking = [diff(kernel.observe(node), node) for kernel in (both.fake, both.real)]
-    found = [{step for step in plan.steps if not isinstance(step.object, Sysctl)} for plan in lacking]
-    assert found[0] == found[1]
-    return lacking[1]
 
 
 @pytest.mark.parametrize("kind", ["ptp", "bridge"])
@@ -223,168 +119,6 @@ def test_what_is_refused_is_refused_alike(stack: ExitStack) -> None:
     for thing in (ports[-1], Link(at="node", name="lo"), down, down):
         both.do("apply", Plan((Step(thing, "", "delete"),)))
     both.compare({"red": attach})
-
-
-def shaped(attach: Plan, lease: Lease, number: int) -> tuple[Plan, list[Object]]:
-    """Return `attach` with its host end shaped in both directions in the same batch, and what that adds."""
-    ifb = Link(
-        at="node",
-        name=f"ifb{number}",
-        kind="ifb",
-        mac=f"02:00:00:00:01:{number:02x}",
-        mtu=1500,
-        queues=1,
-        group=GROUP_PODS,
-        alias=lease.attachment.alias,
-        ipv6_autoconf=False,
-        route_localnet=True,
-    )
-    things: list[Object] = [
-        ifb,
-        Tbf(at="node", dev=lease.link, rate=125_000, burst=15_000, limit=30_000),
-        Tbf(at="node", dev=ifb.name, rate=1_250_000, burst=15_001, limit=30_000),
-        Redirect(at="node", dev=lease.link, to=ifb.name),
-    ]
-    after = next(n for n, step in enumerate(attach.steps, 1) if step.object.__class__ is Link)
-    steps = attach.steps
-    return Plan((*steps[:after], *(Step(thing, "a limit") for thing in things), *steps[after:])), things
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_shaping_leaves_both_kernels_in_one_state(stack: ExitStack, seed: int) -> None:
-    """Shaped, part by part and twice, changed, led elsewhere, cut, undone, reaped: outcomes and states agree."""
-    draw = random.Random(f"shaping {seed}")  # noqa: S311 - a test's course, to be had again
-    network = a_network("ptp", (4,))
-    both = Both(network, stack)
-    both.do("apply", repair(both, datapath.node_plan([network], FACTS)))
-    plans: dict[str, Plan] = {}
-    things: list[Object] = []
-    for number, name in enumerate(PODS, start=2):
-        lease = a_lease(network, name, number)
-        plans[name], added = shaped(datapath.attach(network, FACTS, lease), lease, number)
-        things += added
-    links = [thing for thing in things if isinstance(thing, Link)]
-    others: list[Object] = [
-        replace(thing, rate=thing.rate + 1) if isinstance(thing, Tbf) else replace(thing, to=draw.choice(links).name)
-        for thing in things
-        if isinstance(thing, Tbf | Redirect)
-    ]
-    verbs: tuple[Verb, ...] = ("add", "set", "delete")
-    for _ in range(24):
-        name = draw.choice(PODS)
-        plan = plans[name]
-        some = Plan(tuple(step for step in plan.steps if isinstance(step.object, Link) or draw.random() < 0.7))
-        one = Step(draw.choice(things + others), "", draw.choice(verbs))
-        doomed = Link(at="node", name=draw.choice(links).name, group=GROUP_DOOMED, up=False)
-        gone = Plan((Step(draw.choice(links), "", "delete"),))
-        draw.choice(
-            (
-                partial(both.do, "apply", plan, name),
-                partial(both.do, "apply", some, name),
-                partial(both.do, "apply", Plan((one,)), name),
-                partial(both.do, "apply", Plan((one,)), name),
-                partial(both.do, "apply", Plan((Step(doomed, "", "set"),))),
-                partial(both.do, "dismantle", inverse(some)),
-                partial(both.do, "dismantle", gone),
-                both.reap,
-            )
-        )()
-        both.compare(plans)
-
-
-def test_shaping_is_refused_alike(stack: ExitStack) -> None:
-    """A qdisc on no link, a redirect twice, to no link, or to an ifb that could not be made; a link ends under it."""
-    network = a_network("ptp", (4,))
-    both = Both(network, stack)
-    both.do("apply", repair(both, datapath.node_plan([network], FACTS)))
-    lease = a_lease(network)
-    plan, things = shaped(datapath.attach(network, FACTS, lease), lease, 2)
-    ifb, to_pod, _, redirect = things
-    assert isinstance(ifb, Link)
-    assert isinstance(to_pod, Tbf)
-    assert isinstance(redirect, Redirect)
-    taken = replace(ifb, name="up0")
-    to_taken = replace(redirect, to="up0")
-    courses: list[tuple[Step, ...]] = [
-        (Step(to_pod, ""),),
-        (Step(redirect, ""),),
-        plan.steps,
-        (Step(replace(to_pod, rate=1000), ""),),
-        (Step(redirect, ""),),
-        (Step(redirect, "", "delete"), Step(redirect, "", "delete")),
-        (Step(taken, ""), Step(to_taken, "")),
-        (Step(taken, ""), Step(to_taken, "", "set")),
-        (Step(redirect, "", "set"), Step(redirect, "", "set")),
-        (Step(ifb, "", "delete"),),
-        (Step(redirect, ""),),
-        (Step(redirect, "", "set"),),
-        (Step(to_pod, "", "delete"), Step(to_pod, "", "delete")),
-        (Step(ifb, ""), Step(redirect, "", "set"), Step(to_pod, "")),
-        (Step(Link(at="node", name=lease.link), "", "delete"),),
-    ]
-    for steps in courses:
-        both.do("apply", Plan(steps), "red")
-        both.compare({"red": plan})
-
-
-def test_tunnels_are_alike(stack: ExitStack) -> None:
-    """Made twice, beside another of the same VNI, set, down, of another MAC, entry by entry, taken apart, made anew."""
-    both = Both(a_network(), stack)
-    mac = "02:00:00:00:02:%02x"
-    vxlan = Vxlan(vni=7, local=FACTS.addresses[0], port=4789, dev="up0")
-    tunnel = Link(
-        at="node",
-        name="podnet-vx4",
-        kind="vxlan",
-        mac=mac % 1,
-        mtu=1450,
-        group=GROUP_MESH,
-        alias="podnet:mesh:vxlan",
-        ipv6_autoconf=False,
-        vxlan=vxlan,
-    )
-    address = Address(at="node", dev=tunnel.name, address=ip_address("10.244.1.0"), prefixlen=32)
-    neighbour = Neighbour(at="node", dev=tunnel.name, address=ip_address("10.244.2.0"), mac=mac % 2)
-    entry = Fdb(at="node", dev=tunnel.name, mac=mac % 2, dst=ip_address("10.99.0.12"))
-    moved = replace(entry, dst=ip_address("10.99.0.13"))
-    route = Route(
-        at="node",
-        dst=ip_network("10.244.2.0/24"),
-        dev=tunnel.name,
-        via=neighbour.address,
-        onlink=True,
-        src=address.address,
-        protocol=PROTOCOL,
-    )
-    whole = Plan(tuple(Step(thing, "") for thing in (tunnel, address, neighbour, entry, route)))
-    other = replace(tunnel, vxlan=replace(vxlan, vni=8))
-    remade = Plan((Step(tunnel, "", "delete"), Step(other, ""), *whole.steps[1:]))
-    courses: list[tuple[str, Plan]] = [
-        ("apply", Plan((Step(entry, ""),))),
-        ("apply", whole),
-        ("apply", whole),
-        ("apply", Plan((Step(replace(tunnel, name="vx-twin", mac=mac % 9), ""),))),
-        ("apply", Plan((Step(entry, ""),))),
-        ("apply", Plan((Step(moved, "", "set"),))),
-        ("apply", Plan((Step(entry, "", "delete"),))),
-        ("apply", Plan((Step(moved, "", "delete"), Step(moved, "", "delete")))),
-        ("apply", Plan((Step(entry, "", "set"),))),
-        ("apply", Plan((Step(replace(tunnel, mtu=1400), "", "set"),))),
-        ("apply", Plan((Step(Link(at="node", name=tunnel.name, mac=mac % 3), "", "set"),))),
-        ("apply", Plan((Step(Link(at="node", name=tunnel.name, up=False), "", "set"),))),
-        ("apply", Plan((Step(tunnel, "", "set"), Step(neighbour, "", "set"), Step(route, "", "set")))),
-        ("apply", remade),
-        ("dismantle", inverse(whole)),
-        ("dismantle", inverse(whole)),
-        ("apply", whole),
-        ("apply", Plan((Step(Link(at="node", name="up0"), "", "delete"),))),
-    ]
-    for verb, plan in courses:
-        both.do(verb, plan)
-        both.compare({})
-        with both.node.inside():
-            of_both = [diff(kernel.observe(whole), whole) for kernel in (both.fake, both.real)]
-        assert of_both[0] == of_both[1]
 
 
 def test_an_interval_makes_room_for_a_wider_one_alike(stack: ExitStack) -> None:
