@@ -25,8 +25,11 @@ def inhabited(leases: Sequence[Lease], home: int) -> list[Lease]:
     """
     if os.stat("/proc/self/ns/pid").st_ino != INITIAL or not os.path.isdir("/proc/1"):  # noqa: PTH112, PTH116 - see namespace
         return list(leases)
-    places = {lease: _place(lease, home) for lease in leases}
-    running = set(_places())
+    try:
+        places = {lease: _place(lease, home) for lease in leases}
+        running = set(_places())
+    except OSError:  # such as EACCES, of a process that is there and not shown
+        return list(leases)
     return [lease for lease, place in places.items() if place is None or place in running]
 
 
@@ -52,7 +55,7 @@ def _inode(path: str) -> int | None:
     """Return the inode of a file in /proc, None where its process has ended: then it is nowhere."""
     try:
         return os.stat(path).st_ino  # noqa: PTH116 - see namespace
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError, OSError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return None
 
 

@@ -23,6 +23,8 @@ COMMANDS = {
     "uninstall": Command("podnet.kubectl.command:uninstall", "podnet off every node and out of the cluster."),
 }
 CELL = 70
+NAMED = 5
+"""Pods that are called by name."""
 HEADER = ("node", "is", "pod CIDRs", "podnet", "image", "restarts", "last drift")
 
 
@@ -159,6 +161,25 @@ def check(asked: Asked, node: str | None) -> None:
 def uninstall(asked: Asked, yes: bool) -> None:
     """Take podnet off every node and out of the cluster; pods that are on it lose their network."""
     if not yes:
-        click.confirm("Pods on podnet lose their network. Take it off every node?", abort=True)
+        found = on_podnet(asked.kubectl.get("pods", "--all-namespaces")["items"], asked.nodes())
+        click.confirm(f"{lost(found)}. Take podnet off every node?", abort=True)
     for done in remove(asked.kubectl, asked.namespace):
         say(done)
+
+
+def on_podnet(pods: list[dict[str, Any]], nodes: list[ClusterNode]) -> list[str]:
+    """Return the names of `pods` whose address is of a node's pod CIDR, and not the node's own."""
+    return [
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        for pod in pods
+        if (address := pod["status"].get("podIP")) and not pod["spec"].get("hostNetwork")
+        if home(nodes, ip_address(address)) is not None
+    ]
+
+
+def lost(names: list[str]) -> str:
+    """Return what the pods of those `names` are about to lose."""
+    if not names:
+        return "No pod is on podnet"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} pod{'s' * (len(names) > 1)} will have no network: {', '.join(names[:NAMED])}{more}"

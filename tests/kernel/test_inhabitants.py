@@ -97,3 +97,22 @@ def test_who_does_not_see_all_processes_says_that_all_run(space: NodeNamespace) 
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
         assert done.stdout.strip() == told, before
     assert os.getpid() > 1
+
+
+def test_a_process_that_is_not_shown_may_be_anywhere(
+    space: NodeNamespace, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is in the way of looking (a security module, say): then no pod counts as empty."""
+    red = of_pod(space, "red")
+    kernel = Kernel()
+    stack.callback(kernel.close)
+    assert kernel.inhabited([red]) == []
+    look = os.stat
+
+    def hidden(path: str) -> os.stat_result:
+        if path == f"/proc/{os.getpid()}/task/{os.getpid()}/net/dev":
+            raise PermissionError(path)
+        return look(path)
+
+    monkeypatch.setattr(os, "stat", hidden)
+    assert kernel.inhabited([red]) == [red]

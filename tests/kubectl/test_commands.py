@@ -157,3 +157,21 @@ def test_uninstalling_cleans_each_node_when_the_daemons_are_gone(
     assert run("uninstall", "--yes").returncode == 0
     did = [line.split()[0] for line in asked(tmp_path)]
     assert did == ["get", "delete", "wait", "apply", "rollout", "delete", "delete", "delete"]
+
+
+def test_uninstalling_names_the_pods_that_lose_their_network(run: Run, answer: Callable[..., None]) -> None:
+    """Those with an address of a node's pod CIDR, before it is asked whether to go on; the first ones by name."""
+    webs = [pod(f"web-{number}", "n1") for number in range(7)]
+    for number, web in enumerate(webs):
+        web["metadata"]["namespace"] = "shop"
+        web["status"]["podIP"] = f"10.244.1.{number + 2}"
+    webs[5]["status"]["podIP"] = "192.0.2.7"
+    webs[6]["spec"]["hostNetwork"] = True
+    answer("get pods", webs)
+    done = run("uninstall")
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        "5 pods will have no network: shop/web-0, shop/web-1, shop/web-2, shop/web-3, shop/web-4."
+    )
+    answer("get pods", [])
+    assert run("uninstall").stdout.startswith("No pod is on podnet. Take podnet off every node?")
