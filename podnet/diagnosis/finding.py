@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Severity: TypeAlias = Literal["broken", "soon", "note"]
-"""Pods are not reached, or some are not; they will not be, if it goes on; what is worth knowing, or could not be seen."""
+"""Pods are not reached, or some are not · they will not be, if it goes on · worth knowing, or could not be seen."""
 _ORDER: dict[Severity, int] = {"broken": 0, "soon": 1, "note": 2}
 
 
@@ -14,8 +14,8 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     """One thing that is amiss.
 
     `check` names who found it, `what` says what it is and what pods suffer from it, `evidence` where that is seen (a
-    sysctl with its value, a line of a file, a rule), `remedy` what to do: wherever that is possible a command to run, or
-    the line of podnet.yaml to write.
+    sysctl with its value, a line of a file, a rule), `remedy` what to do: wherever that is possible a command to run,
+    or the line of podnet.yaml to write.
     """
 
     check: str
