@@ -12,6 +12,7 @@ COMMANDS = {
     "del": Command("podnet.cli.attach:delete", "Detach a container's network namespace."),
     "explain": Command("podnet.cli.explain", "What is done for a container, as ip and nft commands with reasons."),
     "check": Command("podnet.cli.check", "Whether the node and its pods are as ADD made them."),
+    "doctor": Command("podnet.cli.doctor", "What keeps pods of this node from being reached, and what to do."),
     "who": Command("podnet.cli.who", "Who holds or held an address."),
     "script": Command("podnet.cli.script", "A net-script.sh that does by ip and nft what podnet would do here."),
     "inspect": Command("podnet.cli.inspect", "This machine's CNI set-up, read and judged."),

@@ -22,8 +22,11 @@ class Root:
     """A `View` of the folder `path` as a root."""
 
     def __init__(self, path: str = "/") -> None:
-        """Look at `path`; another root than this machine's is for the architecture of its own programs."""
-        self._root = str(Path(path).resolve())
+        """Look at `path`; another root than this machine's is for the architecture of its own programs.
+
+        A `path` that is a link is followed by the kernel, since one below /proc leads where its text does not.
+        """
+        self._root = str(Path(path).absolute())
         heads = (self.executable(sample).head for sample in _SAMPLES) if self._root != "/" else ()
         self.machine = next((name for name in map(machine, heads) if name), os.uname().machine)
 

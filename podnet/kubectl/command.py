@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": Command("podnet.kubectl.command:explain", "What was done for a pod, as ip and nft commands."),
     "who": Command("podnet.kubectl.command:who", "Who holds or held an address."),
     "check": Command("podnet.kubectl.command:check", "Whether nodes and their pods are as ADD made them."),
+    "doctor": Command("podnet.kubectl.command:doctor", "What keeps nodes' pods from being reached, and what to do."),
     "uninstall": Command("podnet.kubectl.command:uninstall", "podnet off every node and out of the cluster."),
 }
 CELL = 70
@@ -49,6 +50,19 @@ class Asked(msgspec.Struct, frozen=True):
         if done.stderr:
             click.echo(done.stderr, nl=False, err=True)
         return done.returncode
+
+    def relay_each(self, node: str | None, *words: str) -> int:
+        """Relay the same to `node`, or one after the other to every node, each under its name; return the worst."""
+        nodes = self.nodes()
+        worst = 0
+        for name in [node] if node else [node.name for node in nodes]:
+            say(click.style(f"## {name}", bold=True))
+            try:
+                worst = max(worst, self.relay(nodes, name, *words))
+            except PodnetError as error:  # of one that cannot be asked that is told, and the others are asked
+                show(error)
+                worst = max(worst, 1)
+        return worst
 
     def _exec(self, pod: str) -> tuple[str, ...]:
         return "exec", "--namespace", self.namespace, pod, "--container", "podnet", "--", "podnet"
@@ -143,16 +157,15 @@ def who(asked: Asked, address: str, at: str | None) -> None:
 @click.pass_obj
 def check(asked: Asked, node: str | None) -> None:
     """Compare NODE, or every node, and its pods with what ADD made; exit status 1 where they differ."""
-    nodes = asked.nodes()
-    worst = 0
-    for name in [node] if node else [node.name for node in nodes]:
-        say(click.style(f"## {name}", bold=True))
-        try:
-            worst = max(worst, asked.relay(nodes, name, "check"))
-        except PodnetError as error:  # of one that cannot be asked that is told, and the others are asked
-            show(error)
-            worst = max(worst, 1)
-    sys.exit(worst)
+    sys.exit(asked.relay_each(node, "check"))
+
+
+@click.command()
+@click.argument("node", required=False)
+@click.pass_obj
+def doctor(asked: Asked, node: str | None) -> None:
+    """Look for what keeps pods of NODE, or of every node, from being reached; exit status 1 where anything does."""
+    sys.exit(asked.relay_each(node, "doctor"))
 
 
 @click.command()

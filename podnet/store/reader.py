@@ -132,6 +132,12 @@ class Reader:
             query = f"{_LEASES} WHERE cut IS NOT NULL AND closed IS NULL ORDER BY cut, lease.id"
             return [decode_lease(row) for row in self._execute(query)]
 
+    def latest(self) -> float | None:
+        """Return the newest time of any lease, in Unix seconds, None where there is none; O(n)."""
+        with self._asking():
+            newest = self._execute("SELECT max(created), max(cut), max(closed) FROM lease").fetchone()
+            return max((moment for moment in newest if moment is not None), default=None)
+
     def network_of(self, lease: Lease) -> Network:
         """Return the Network that `lease`, live or cut, was made with; the same object for the same network.
 
