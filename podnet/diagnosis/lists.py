@@ -1,52 +1,73 @@
 """Which configuration the runtimes of this machine take, and whether the programs that they need with it are there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from podnet.diagnosis.finding import Finding
-from podnet.inspection import Finding as Inspected
-from podnet.inspection import Plugin
+from podnet.inspection import Plugin, Runtime
 
 CHECK = "lists"
-PLUGIN = "podnet"
+WITH_LOOPBACK = frozenset({"containerd", "cri-o"})
+"""The runtimes that have a plugin `loopback` bring up each pod's `lo`."""
+START = (
+    "systemctl start podnet, which writes it once the node can serve pods; in Kubernetes the log of podnet's pod says "
+    "what it waits for"
+)
+
+
+def needed(runtime: Runtime) -> tuple[str, ...]:
+    """Return the plugins that `runtime` executes for a pod of podnet's."""
+    return ("podnet", "loopback") if runtime.name in WITH_LOOPBACK else ("podnet",)
 
 
 def lists(
-    path: str,
-    rivals: Sequence[Inspected],
+    name: str,
+    folders: tuple[str, str],
+    runtimes: Sequence[Runtime],
+    installed: Collection[str],
     plugins: Mapping[str, Sequence[Plugin]],
-    *,
-    installed: bool,
 ) -> Iterator[Finding]:
-    """Yield why a runtime would not make pods with podnet.
+    """Yield why a runtime would not make pods with podnet, whose list is called `name`.
 
-    `path` is podnet's list, which is there if `installed`; `rivals` is what runtimes take in its place; `plugins` are,
-    by runtime, the programs that it needs, as they were looked for.
+    `folders` are where podnet installs itself if it is not told otherwise: the list's and the plugin's; `installed` are
+    the folders that have the list; `plugins` are, by runtime, what it executes, as it was looked for.
     """
-    if not installed:
-        what = "podnet's network list is not there: runtimes have no network of podnet's, and kubelet is NotReady"
-        remedy = (
-            "start the daemon, which writes it once the node can serve pods: systemctl start podnet (in Kubernetes: "
-            "see the log of podnet's pod)"
-        )
-        yield Finding(CHECK, "broken", what, f"{path} does not exist", remedy)
-    for rival in rivals:
-        what = f"new pods are not podnet's: {rival.what}"
-        remedy = rival.remedy
-        if remedy.startswith("move it out"):
-            remedy = f"mv {rival.place} {rival.place}.disabled, {remedy.partition(' ')[2].partition(' ')[2]}"
-        yield Finding(CHECK, "broken", what, rival.place, remedy)
-    for plugin, runtimes in _missing(plugins).items():
-        reason = "every pod's `lo`" if plugin.name == "loopback" else "every pod"
-        what = f"{' and '.join(runtimes)} cannot make {reason}: plugin {plugin.name} is {plugin.fault}"
-        remedy = f"systemctl restart {PLUGIN} installs it" if plugin.fault == "missing" else plugin.hint
-        yield Finding(CHECK, "broken", what, plugin.path or plugin.hint, remedy)
+    conf_dir, bin_dir = folders
+    for runtime in runtimes:
+        called = runtime.name if runtime.evidence else "a runtime"
+        where = runtime.conf_dir.rstrip("/")
+        if where not in installed:
+            elsewhere = f"podnet install --cni-conf-dir {where}"
+            remedy = START if where == conf_dir.rstrip("/") else elsewhere
+            what = f"podnet's list is not where {called} looks for one: pods get no network of podnet's"
+            yield Finding(CHECK, "broken", what, f"{where}/{name} does not exist", remedy)
+        elif runtime.choice.path != f"{where}/{name}":
+            yield _rival(called, runtime, f"{where}/{name}")
+        yield from _missing(called, runtime, bin_dir, plugins.get(runtime.name, ()))
 
 
-def _missing(plugins: Mapping[str, Sequence[Plugin]]) -> dict[Plugin, list[str]]:
-    """Return the plugins that cannot be executed, each with the runtimes that would."""
-    found: dict[Plugin, list[str]] = {}
-    for runtime, needed in plugins.items():
-        for plugin in needed:
-            if plugin.fault:
-                found.setdefault(plugin, []).append(runtime)
-    return found
+def _rival(called: str, runtime: Runtime, ours: str) -> Finding:
+    """Return what the runtime takes in place of the list `ours`."""
+    path, why = runtime.choice.path, runtime.choice.why
+    if not path:
+        what = f"{called} takes no list at all, and new pods get no network: {why}"
+        return Finding(CHECK, "broken", what, runtime.conf_dir, "mend that file, or move it out of the folder")
+    what = f"new pods are another network's: {called} takes {path} in place of {ours}"
+    if runtime.rule == "named":
+        remedy = f"let {called}'s configuration name the network of {ours}, or none (cni_default_network)"
+    else:
+        remedy = f"mv {path} {path}.disabled, when its pods are gone"
+    return Finding(CHECK, "broken", what, f"{path}: {why}", remedy)
+
+
+def _missing(called: str, runtime: Runtime, bin_dir: str, plugins: Sequence[Plugin]) -> Iterator[Finding]:
+    """Yield the plugins that the runtime cannot execute."""
+    for plugin in plugins:
+        if not plugin.fault:
+            continue
+        told = plugin.path or " and ".join(runtime.bin_dirs)
+        remedy = plugin.hint
+        if plugin.fault == "missing":
+            ours = any(folder.rstrip("/") == bin_dir.rstrip("/") for folder in runtime.bin_dirs)
+            remedy = "systemctl restart podnet" if ours else f"podnet install --cni-bin-dir {runtime.bin_dirs[0]}"
+        what = f"{called} cannot start a pod without plugin {plugin.name}, and it is {plugin.fault}"
+        yield Finding(CHECK, "broken", what, told, remedy)

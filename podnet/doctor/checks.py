@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
-from podnet import cni, datapath, diagnosis
+from podnet import datapath, diagnosis
 from podnet.cluster.nodes import unreachable
 from podnet.daemon.paths import CONFLIST
 from podnet.daemon.server import is_served
 from podnet.diagnosis import Finding
+from podnet.diagnosis.lists import needed
 from podnet.diagnosis.path_mtu import width
 from podnet.diagnosis.uplink import Reached
 from podnet.doctor import link_files, probing, trying
@@ -21,13 +22,10 @@ from podnet.doctor.machine import Machine, service_address, some
 from podnet.doctor.place import read_sysctl
 from podnet.doctor.sockets import listeners
 from podnet.doctor.tunnel_devices import device
-from podnet.inspection import inspect, rivals
+from podnet.inspection import View, inspect
 from podnet.inspection.executables import find
 from podnet.kernel.facts import boot_id
 from podnet.mesh import DEVICES
-
-WITH_LOOPBACK = frozenset({"containerd", "cri-o"})
-"""The runtimes that have a plugin `loopback` bring up each pod's `lo`."""
 
 
 def daemon(machine: Machine) -> Iterator[Finding]:
@@ -67,7 +65,7 @@ def forwarding(machine: Machine) -> Iterator[Finding]:
     ]
     carrying = [link for link in links if link != machine.facts.uplink]
     found = {name: read_sysctl(name) for name in names}
-    if machine.facts.address(6) is None:  # an uplink without IPv6 has none to carry
+    if machine.own is None or machine.own.address(6) is None:  # pods' IPv6 packets do not go by it
         found.pop(f"net/ipv6/conf/{machine.facts.uplink}/disable_ipv6", None)
     learned = machine.surroundings.learned()
     files = machine.place.sysctl_files()
@@ -91,17 +89,19 @@ def features(machine: Machine) -> Iterator[Finding]:
 
 
 def lists(machine: Machine) -> Iterator[Finding]:
-    """Which configuration the runtimes take, and whether what they execute is there."""
+    """See which configuration the runtimes take, and whether what they execute is there."""
     paths, view = machine.paths, machine.place.root
-    content = cni.render_conflist(machine.settings.network)
-    installed = CONFLIST in view.names(paths.cni_conf).names
-    found = rivals(view, CONFLIST, content, paths.cni_conf, paths.cni_bin)
-    needed = {}
-    for runtime in inspect(view, paths.cni_conf, paths.cni_bin).runtimes:
-        if runtime.rule != "none":
-            named = ("podnet", "loopback") if runtime.name in WITH_LOOPBACK else ("podnet",)
-            needed[runtime.name] = [find(view, name, "plugin", runtime.bin_dirs) for name in named]
-    yield from diagnosis.lists(f"{paths.cni_conf}/{CONFLIST}", found, needed, installed=installed)
+    report = inspect(view, paths.cni_conf, paths.cni_bin)
+    readers = [runtime for runtime in report.runtimes if runtime.rule != "none"]
+    installed = {runtime.conf_dir.rstrip("/") for runtime in readers if _has_list(view, runtime.conf_dir)}
+    plugins = {
+        runtime.name: [find(view, name, "plugin", runtime.bin_dirs) for name in needed(runtime)] for runtime in readers
+    }
+    yield from diagnosis.lists(CONFLIST, (paths.cni_conf, paths.cni_bin), readers, installed, plugins)
+
+
+def _has_list(view: View, folder: str) -> bool:
+    return CONFLIST in view.names(folder).names
 
 
 def overlap(machine: Machine) -> Iterator[Finding]:

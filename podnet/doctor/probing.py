@@ -5,7 +5,7 @@ answered where a small one is but a wide one is not, vanishes on the way.
 """
 
 import errno
-import selectors
+import select
 import socket
 import time
 from collections.abc import Sequence
@@ -91,14 +91,14 @@ def _ask(asked: Sequence[tuple[Target, int]]) -> dict[tuple[Target, int], _Answe
     answers: dict[tuple[Target, int], _Answer] = {}
     sockets = {each: _open(each[0].address) for each in asked}
     try:
-        with selectors.DefaultSelector() as selector:
-            for each, made in sockets.items():
-                selector.register(made, 0, each)  # errors are always told (poll(2))
-            for _ in range(ATTEMPTS):
-                for each in sockets.keys() - answers.keys():
-                    if (refused := _send(sockets[each], *each)) is not None:
-                        answers[each] = refused
-                _collect(selector, sockets, answers)
+        poll = select.poll()
+        for made in sockets.values():
+            poll.register(made, 0)  # errors are always told (poll(2))
+        for _ in range(ATTEMPTS):
+            for each in sockets.keys() - answers.keys():
+                if (refused := _send(sockets[each], *each)) is not None:
+                    answers[each] = refused
+            _collect(poll, sockets, answers)
     finally:
         for made in sockets.values():
             made.close()
@@ -106,16 +106,16 @@ def _ask(asked: Sequence[tuple[Target, int]]) -> dict[tuple[Target, int], _Answe
 
 
 def _collect(
-    selector: selectors.BaseSelector,
-    sockets: dict[tuple[Target, int], socket.socket],
-    answers: dict[tuple[Target, int], _Answer],
+    poll: select.poll, sockets: dict[tuple[Target, int], socket.socket], answers: dict[tuple[Target, int], _Answer]
 ) -> None:
     """Take answers until all are there, or the time has come to send again."""
+    asked = {made.fileno(): each for each, made in sockets.items()}
     deadline = time.monotonic() + INTERVAL
     while len(answers) < len(sockets) and (left := deadline - time.monotonic()) > 0:
-        for key, _ in selector.select(left):
-            if (answer := _received(sockets[key.data], key.data[0].address)) is not None:
-                answers[key.data] = answer
+        for descriptor, _ in poll.poll(1000 * left):
+            each = asked[descriptor]
+            if (answer := _received(sockets[each], each[0].address)) is not None:
+                answers[each] = answer
 
 
 def _open(address: IPAddress) -> socket.socket:

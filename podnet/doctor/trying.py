@@ -74,10 +74,10 @@ def _try(settings: Settings, network: Network, facts: NodeFacts) -> list[Refusal
         return [Refusal("nftables", error.msg)]  # rtnetlink has listed this node's links already
     home = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        facts = msgspec.structs.replace(facts, ra_links=())
-        found = _refused(kernel, datapath.node_plan([network], facts))
+        bare = msgspec.structs.replace(facts, ra_links=(), addresses=())  # of its links and addresses there are none
+        found = _refused(kernel, datapath.node_plan([network], bare))
         if not found and network.ranges:
-            found = _try_pods(kernel, home, network, facts)
+            found = _try_pods(kernel, home, network, bare)
         if settings.backend in {"vxlan", "auto"}:
             found += _refused(kernel, _tunnel(settings, facts))
         return found
