@@ -12,7 +12,7 @@ def unmanaged(files: Sequence[UnitFile], link: Link) -> bool:
     managed = True
     for file in files:
         for section, keys in file.sections:
-            settings = dict(keys)
+            settings = {key: value.replace(",", ";") for key, value in keys}  # lists are parted by either
             if section == "keyfile":
                 listed = settings.get("unmanaged-devices", "").split(";") if "unmanaged-devices" in settings else listed
                 listed = listed + settings.get("unmanaged-devices+", "").split(";")
