@@ -49,22 +49,13 @@ def path_mtu(probes: Sequence[Probe], overhead: int, port: int) -> Iterator[Find
                 "packets are cut on the way, or each connection has to find out"
             )
             yield Finding(CHECK, "note", what, f"{where}: a router tells {probe.mtu}", _remedy(probe, overhead))
-    if silent := [probe.node for probe in probes if probe.outcome == "silent"]:
+    if silent := [probe for probe in probes if probe.outcome == "silent"]:
+        names = ", ".join(probe.node for probe in silent[:NAMED])
         more = f" and {len(silent) - NAMED} more" if len(silent) > NAMED else ""
-        what = f"how wide the way is to {', '.join(silent[:NAMED])}{more} cannot be told: no answer"
-        evidence = f"UDP port {port}, on which nobody listens: neither an answer of ICMP nor any other"
-        yield Finding(
-            CHECK,
-            "note",
-            what,
-            evidence,
-            f"see that the node is there, and that ICMP is let through: ping {probes_address(probes)}",
-        )
-
-
-def probes_address(probes: Sequence[Probe]) -> str:
-    """Return the address of the first that did not answer."""
-    return next(str(probe.address) for probe in probes if probe.outcome == "silent")
+        what = f"how wide the way is to {names}{more} cannot be told: no answer"
+        evidence = f"a datagram to UDP port {port}, on which nobody listens, brings no word by ICMP"
+        remedy = f"see that the node is there, and that ICMP is let through: ping {silent[0].address}"
+        yield Finding(CHECK, "note", what, evidence, remedy)
 
 
 def width(mtu: int, overhead: int, uplink: str, uplink_mtu: int) -> Iterator[Finding]:

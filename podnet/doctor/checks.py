@@ -185,7 +185,7 @@ def clock(machine: Machine) -> Iterator[Finding]:
 
 def exhaustion(machine: Machine) -> Iterator[Finding]:
     """How many addresses are left."""
-    yield from diagnosis.exhaustion(machine.kept.ranges, kubernetes=not machine.settings.nodes)
+    yield from diagnosis.exhaustion(machine.ranges, kubernetes=not machine.settings.nodes)
 
 
 # What a firewall of others drops is one more: `firewall`, of the rulesets that `podnet.doctor.rulesets` lists.

@@ -10,7 +10,7 @@ from podnet.daemon.paths import Paths
 from podnet.diagnosis import Finding, worst_first
 from podnet.doctor.checks import CHECKS
 from podnet.doctor.machine import Machine
-from podnet.errors import PodnetError, RequestError
+from podnet.errors import NodeNotReady, PodnetError, RequestError
 
 Check = Callable[[Machine], Iterator[Finding]]
 IN_SIGHT = "run it as root"
@@ -39,25 +39,21 @@ def diagnose(paths: Paths) -> Diagnosis:
 def examine(machine: Machine, checks: Sequence[Check], found: Iterable[Finding] = ()) -> Diagnosis:
     """Return what `checks` find, with what has been `found` already."""
     findings = list(found)
-    unseen: dict[str, list[str]] = {}
-    broken: set[str] = set()
+    unseen: dict[str, Unseen] = {}
     for check in checks:
         try:
             findings.extend(check(machine))  # those that it has before it raises, too
         except (PodnetError, OSError, ValueError) as error:
-            text = told(error)
-            unseen.setdefault(text, []).append(check.__name__)
-            if isinstance(error, RequestError):
-                broken.add(text)
-    for text, names in unseen.items():
-        if text in broken:
-            what = (
-                f"a file of the node's settings is wrong: a daemon does not start with it, and {names[0]} not looked at"
-            )
-            findings.append(Finding(SETTINGS, "broken", what, text, "correct it; docs/CONFIGURATION.md has every key"))
-        else:
-            findings.append(blind(names, text))
+            unseen.setdefault(told(error), Unseen(error, [])).checks.append(check.__name__)
+    findings += [blind(each) for each in unseen.values()]
     return Diagnosis(worst_first(findings), [check.__name__ for check in checks])
+
+
+class Unseen(NamedTuple):
+    """The `checks` that could not look, or not to the end, for the same `error`."""
+
+    error: Exception
+    checks: list[str]
 
 
 def told(error: Exception) -> str:
@@ -69,11 +65,16 @@ def told(error: Exception) -> str:
     return str(error)
 
 
-def blind(names: Sequence[str], error: str) -> Finding:
-    """Return that those checks could not see what they are about."""
-    what = f"not looked at, or not to the end: {', '.join(names)}"
-    remedy = IN_SIGHT if os.geteuid() != 0 else "what the error names, and ask again"
-    return Finding(names[0], "note", what, error, remedy)
+def blind(unseen: Unseen) -> Finding:
+    """Return that those checks could not look; with an error of the node's settings no daemon starts either."""
+    names, (evidence, _, remedy) = ", ".join(unseen.checks), told(unseen.error).partition("; ")
+    if isinstance(unseen.error, RequestError | NodeNotReady):
+        what = f"the node's settings are none that a daemon starts with, and not looked at are {names}"
+        return Finding(SETTINGS, "broken", what, evidence, remedy or "docs/CONFIGURATION.md has every key")
+    what = f"not looked at, or not to the end: {names}"
+    if os.geteuid() != 0:
+        remedy = IN_SIGHT
+    return Finding(unseen.checks[0], "note", what, evidence, remedy or "mend what that names, and ask again")
 
 
 def hidden() -> Finding:

@@ -30,11 +30,10 @@ MOST = 16
 
 
 class Kept(NamedTuple):
-    """What the database has: live leases, the newest time in it, and how the network's ranges are used."""
+    """What the database has: live leases, and the newest time in it."""
 
     live: tuple[Lease, ...] = ()
     latest: float | None = None
-    ranges: tuple[Occupancy, ...] = ()
 
 
 class Machine:
@@ -102,7 +101,16 @@ class Machine:
         if not path.exists():
             return Kept()
         with Reader.read(path) as reader:
-            return Kept(tuple(reader.live()), reader.latest(), reader.counts(self.network, self.now))
+            return Kept(tuple(reader.live()), reader.latest())
+
+    @property
+    def ranges(self) -> tuple[Occupancy, ...]:
+        """How the ranges of the node's network are used."""
+        path = Path(self.paths.database)
+        if not path.exists():
+            return ()
+        with Reader.read(path) as reader:
+            return reader.counts(self.network, self.now)
 
     @property
     def leases(self) -> list[Lease]:

@@ -72,6 +72,7 @@ class ControlPlane:
         self._run(
             "kube-apiserver", f"{self._programs}/kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
             f"--advertise-address={CONTROL.ipv4}", f"--secure-port={PORT}",
+            "--kubelet-preferred-address-types=InternalIP",  # nobody resolves the nodes' names
             f"--tls-cert-file={secret('server.crt')}", f"--tls-private-key-file={secret('server.key')}",
             f"--client-ca-file={secret('ca.crt')}", "--authorization-mode=RBAC", "--allow-privileged=true",
             f"--service-cluster-ip-range={cidrs(SERVICE_CIDRS, self._configuration.families)}",

@@ -56,4 +56,4 @@ def test_a_kernel_that_allows_no_network_to_try_in(serving: Callable[..., Node])
     node = serving()
     told = ask(node, "setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
     assert [(finding["check"], finding["severity"]) for finding in told.findings] == [("features", "note")]
-    assert "CAP_SYS_ADMIN" in told.findings[0]["evidence"]
+    assert "CAP_SYS_ADMIN" in told.findings[0]["remedy"]

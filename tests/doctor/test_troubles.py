@@ -183,6 +183,12 @@ TROUBLES = {
         cure=False,
         peers=PEER + "  - {name: n3, addresses: [10.98.0.3], pod-cidrs: [10.244.3.0/24]}\n",
     ),
+    "the uplink that podnet.yaml names is not there": Trouble(
+        "sed -i 's/uplink: up0/uplink: up7/' /etc/podnet/podnet.yaml", "settings", "broken", "uplink up7", cure=False
+    ),
+    "nodes.yaml is wrong": Trouble(
+        "sed -i 's/10.244.2.0/10.244.1.0/' /etc/podnet/nodes.yaml", "settings", "broken", "overlaps", cure=False
+    ),
     "podnet.yaml is wrong": Trouble(
         "echo 'backend: vxlam' >> /etc/podnet/podnet.yaml", "settings", "broken", "vxlam", cure=False
     ),
@@ -201,3 +207,16 @@ def test_trouble_is_named_with_its_remedy(serving: Callable[..., Node], trouble:
     if trouble.cure:
         node.sh(found[0]["remedy"].partition(",")[0])
         assert [finding for finding in ask(node).of(trouble.check) if trouble.said in " ".join(finding.values())] == []
+
+
+def test_what_is_amiss_is_left_as_it_is(serving: Callable[..., Node]) -> None:
+    """No switch is turned on, no route put back, though podnet's own plans are tried meanwhile; nobody else is there."""
+    node = serving("bridge", "backend: vxlan")
+    node.stop()
+    node.sh(
+        "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 net.ipv4.conf.br0.rp_filter=1\n"
+        "ip route flush proto 112; ip link del podnet-vx4; nft delete table inet podnet"
+    )
+    before = node.state(), node.state("red"), node.leases()
+    assert {"forwarding", "rp_filter", "daemon"} <= {finding["check"] for finding in ask(node).findings}
+    assert (node.state(), node.state("red"), node.leases()) == before

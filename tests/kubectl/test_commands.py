@@ -125,6 +125,17 @@ def test_every_node_is_checked(run: Run, answer: Callable[..., None]) -> None:
     assert run("check", "n1").returncode == 0
 
 
+def test_every_nodes_doctor_is_asked(run: Run, answer: Callable[..., None]) -> None:
+    """Each under its name, or one alone; the worst exit status is the command's."""
+    answer("podnet doctor", "Nothing found by 14 checks: …\n")
+    done = run("doctor")
+    assert (done.returncode, done.stdout.count("Nothing found")) == (0, 2)
+    assert run("doctor", "n2").stdout == "## n2\nNothing found by 14 checks: …\n"
+    done = run("doctor", "n9")
+    assert (done.returncode, done.stdout) == (1, "## n9\n")
+    assert "no Node n9" in done.stderr
+
+
 def test_a_node_that_cannot_be_asked_keeps_no_other_from_it(run: Run, answer: Callable[..., None]) -> None:
     """It is told with what is amiss there, and the exit status tells."""
     answer("get pods", [pod("p1", "n1", state={"waiting": {"reason": "CrashLoopBackOff"}}), pod("p2", "n2")])
