@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from podnet.diagnosis.finding import Finding
+from podnet.diagnosis.finding import Finding, Severity
 from podnet.inspection import Plugin, Runtime
 
 CHECK = "lists"
@@ -33,16 +33,25 @@ def lists(
     """
     conf_dir, bin_dir = folders
     for runtime in runtimes:
-        called = runtime.name if runtime.evidence else "a runtime"
+        called, severity = runtime.name if runtime.evidence else "a runtime", _severity(runtime)
         where = runtime.conf_dir.rstrip("/")
         if where not in installed:
             elsewhere = f"podnet install --cni-conf-dir {where}"
             remedy = START if where == conf_dir.rstrip("/") else elsewhere
             what = f"podnet's list is not where {called} looks for one: pods get no network of podnet's"
-            yield Finding(CHECK, "broken", what, f"{where}/{name} does not exist", remedy)
+            yield Finding(CHECK, severity, what, f"{where}/{name} does not exist", remedy)
         elif runtime.choice.path != f"{where}/{name}":
             yield _rival(called, runtime, f"{where}/{name}")
         yield from _missing(called, runtime, bin_dir, plugins.get(runtime.name, ()))
+
+
+def _severity(runtime: Runtime) -> Severity:
+    """Return how grave it is where `runtime` does not make pods with podnet: not at all grave while it does not run.
+
+    As a containerd that came with something else does not make pods; podman is no daemon.
+    """
+    running = any(each.startswith("process ") for each in runtime.evidence)
+    return "note" if runtime.name in WITH_LOOPBACK and runtime.evidence and not running else "broken"
 
 
 def _rival(called: str, runtime: Runtime, ours: str) -> Finding:
@@ -50,13 +59,15 @@ def _rival(called: str, runtime: Runtime, ours: str) -> Finding:
     path, why = runtime.choice.path, runtime.choice.why
     if not path:
         what = f"{called} takes no list at all, and new pods get no network: {why}"
-        return Finding(CHECK, "broken", what, runtime.conf_dir, "mend that file, or move it out of the folder")
+        return Finding(
+            CHECK, _severity(runtime), what, runtime.conf_dir, "mend that file, or move it out of the folder"
+        )
     what = f"new pods are another network's: {called} takes {path} in place of {ours}"
     if runtime.rule == "named":
         remedy = f"let {called}'s configuration name the network of {ours}, or none (cni_default_network)"
     else:
         remedy = f"mv {path} {path}.disabled, when its pods are gone"
-    return Finding(CHECK, "broken", what, f"{path}: {why}", remedy)
+    return Finding(CHECK, _severity(runtime), what, f"{path}: {why}", remedy)
 
 
 def _missing(called: str, runtime: Runtime, bin_dir: str, plugins: Sequence[Plugin]) -> Iterator[Finding]:
@@ -70,4 +81,4 @@ def _missing(called: str, runtime: Runtime, bin_dir: str, plugins: Sequence[Plug
             ours = any(folder.rstrip("/") == bin_dir.rstrip("/") for folder in runtime.bin_dirs)
             remedy = "systemctl restart podnet" if ours else f"podnet install --cni-bin-dir {runtime.bin_dirs[0]}"
         what = f"{called} cannot start a pod without plugin {plugin.name}, and it is {plugin.fault}"
-        yield Finding(CHECK, "broken", what, told, remedy)
+        yield Finding(CHECK, _severity(runtime), what, told, remedy)

@@ -14,7 +14,7 @@ OURS = f"/etc/cni/net.d/{NAME}"
 def runtime(path: str = OURS, rule: Rule = "first-must-load", conf_dir: str = "/etc/cni/net.d") -> Runtime:
     """Return containerd that has chosen `path`."""
     return Runtime(
-        name="containerd", evidence=("x",), conf_dir=conf_dir, bin_dirs=("/opt/cni/bin",), rule=rule,
+        name="containerd", evidence=("process 7",), conf_dir=conf_dir, bin_dirs=("/opt/cni/bin",), rule=rule,
         choice=Choice(path, "because"),
     )  # fmt: skip
 
@@ -56,6 +56,22 @@ def test_programs_that_cannot_be_executed(plugin: Plugin, bin_dirs: tuple[str, .
     given = Runtime(name="containerd", conf_dir="/etc/cni/net.d", bin_dirs=bin_dirs, choice=Choice(OURS, ""))
     found = list(lists(NAME, FOLDERS, [given], {"/etc/cni/net.d"}, {"containerd": [plugin]}))
     assert [finding.remedy for finding in found] == [remedy] * bool(remedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence", "severity"),
+    [
+        ("containerd", ("process 7", "/usr/bin/containerd"), "broken"),
+        ("containerd", ("/usr/bin/containerd",), "note"),
+        ("cri-o", ("/usr/bin/crio",), "note"),
+        ("podman", ("/usr/bin/podman",), "broken"),
+        ("(no runtime)", (), "broken"),
+    ],
+)
+def test_a_runtime_that_does_not_run_makes_no_pods(name: str, evidence: tuple[str, ...], severity: str) -> None:
+    """A daemon is seen to run; podman is none, and where no runtime is seen one is supposed to come."""
+    given = Runtime(name=name, evidence=evidence, conf_dir="/etc/cni/net.d", bin_dirs=("/opt/cni/bin",))
+    assert [finding.severity for finding in lists(NAME, FOLDERS, [given], set(), {})] == [severity]
 
 
 def test_who_needs_a_loopback_plugin() -> None:

@@ -14,8 +14,15 @@ from podnet.testing.node import Node
 
 PEER = '  - {name: n2, addresses: [10.99.0.1, "fd99::1"], pod-cidrs: [10.244.2.0/24, "fd00:10:244:2::/64"]}\n'
 """The node that is `outside` of it."""
-ALONE = ("unshare", "--pid", "--fork", "--mount-proc")
-"""Runs the doctor without the machine's other processes, of which other tests' runtimes may be."""
+APART = ("unshare", "--pid", "--fork", "--mount-proc")
+"""Runs a command without the machine's other processes, of which other tests' runtimes may be."""
+BESIDE = (
+    "import subprocess, sys\n"
+    "subprocess.Popen(['containerd', '3600'], executable='/bin/sleep')\n"
+    "sys.exit(subprocess.call(sys.argv[1:]))"
+)
+"""Runs a command beside what looks like a containerd that runs; both end with their processes' namespace."""
+ALONE = (*APART, sys.executable, "-I", "-S", "-c", BESIDE)
 
 Finding = dict[str, str]
 

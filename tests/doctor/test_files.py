@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from podnet.testing.node import Node
-from tests.doctor.conftest import PEER, ask
+from tests.doctor.conftest import APART, PEER, ask
 
 pytestmark = pytest.mark.live
 
@@ -92,6 +92,16 @@ def test_the_network_list_is_gone(serving: Callable[..., Node]) -> None:
     (found,) = ask(node).of("lists")
     assert (found["severity"], found["evidence"]) == ("broken", "/etc/cni/net.d/10-podnet.conflist does not exist")
     assert found["remedy"].startswith("systemctl start podnet")
+
+
+def test_a_runtime_that_does_not_run_is_worth_a_note(serving: Callable[..., Node]) -> None:
+    """As one that came with something else, and looks elsewhere."""
+    node = serving()
+    node.sh("""printf '[plugins.cri.cni]\\nbin_dir = "/usr/lib/none"\\n' > /etc/containerd/config.toml""")
+    assert {finding["severity"] for finding in ask(node).of("lists")} == {"broken"}
+    told = ask(node, *APART)
+    assert {finding["severity"] for finding in told.of("lists")} == {"note"}
+    assert told.status == 0
 
 
 @pytest.mark.parametrize("plugin", ["podnet", "loopback"])

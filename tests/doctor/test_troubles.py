@@ -197,7 +197,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_trouble_is_named_with_its_remedy(serving: Callable[..., Node], trouble: Trouble) -> None:
-    """The check finds one thing, as grave as it is, with the exit status of that; the remedy, run, takes it away."""
+    """The check finds one thing, as grave as it is, by the exit status too; the remedy, run, takes it away."""
     node = serving(trouble.datapath, trouble.more, trouble.peers)
     node.sh(trouble.script)
     told = ask(node)
@@ -210,7 +210,7 @@ def test_trouble_is_named_with_its_remedy(serving: Callable[..., Node], trouble:
 
 
 def test_what_is_amiss_is_left_as_it_is(serving: Callable[..., Node]) -> None:
-    """No switch is turned on, no route put back, though podnet's own plans are tried meanwhile; nobody else is there."""
+    """No switch is turned on, no route put back, though podnet's own plans are tried meanwhile."""
     node = serving("bridge", "backend: vxlan")
     node.stop()
     node.sh(
