@@ -12,7 +12,10 @@ from pathlib import Path
 from coverage import Coverage
 
 FLOOR = 95.0  # percent, of all pure rooms together
-ROOMS = ("errors", "model", "netlink", "nft", "wireguard", "plan", "cni", "ipam", "datapath", "mesh", "diagnosis", "engine")
+ROOMS = (
+    *("errors", "model", "netlink", "nft", "wireguard", "plan"),
+    *("cni", "ipam", "datapath", "mesh", "diagnosis", "engine"),
+)
 
 
 def branches() -> dict[str, tuple[int, int]]:

@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from podnet import datapath, diagnosis
 from podnet.cluster.nodes import unreachable
 from podnet.daemon.paths import CONFLIST
-from podnet.daemon.server import is_served
 from podnet.diagnosis import Finding
 from podnet.diagnosis.lists import needed
 from podnet.diagnosis.path_mtu import width
@@ -20,7 +19,7 @@ from podnet.doctor import link_files, probing, trying
 from podnet.doctor.arrivals import arrivals
 from podnet.doctor.machine import Machine, service_address, some
 from podnet.doctor.place import read_sysctl
-from podnet.doctor.sockets import listeners
+from podnet.doctor.sockets import listeners, listens
 from podnet.doctor.tunnel_devices import device
 from podnet.inspection import View, inspect
 from podnet.inspection.executables import find
@@ -30,7 +29,7 @@ from podnet.mesh import DEVICES
 
 def daemon(machine: Machine) -> Iterator[Finding]:
     """Whether a daemon listens."""
-    yield from diagnosis.daemon(machine.paths.socket, served=is_served(machine.paths.socket))
+    yield from diagnosis.daemon(machine.paths.socket, served=listens(machine.paths.socket))
 
 
 def nodes(machine: Machine) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
-"""Who listens for datagrams: /proc/net/udp and udp6, and whose descriptors lead to the sockets in them."""
+"""Who listens: the daemon at its socket, and for datagrams whoever /proc/net/udp and udp6 have, by its descriptors."""
 
+import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -7,7 +8,21 @@ from struct import pack, unpack
 
 from podnet.diagnosis.tunnel_port import Listener
 
+ANSWER_SECONDS = 2.0
 FILES = ("/proc/net/udp", "/proc/net/udp6")
+
+
+def listens(path: str) -> bool:
+    """Tell whether somebody listens on the socket at `path`; raise OSError where that cannot be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_SECONDS)
+        try:
+            client.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
+            return False
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+    return True
 
 
 def listeners(port: int) -> list[Listener]:
