@@ -34,6 +34,18 @@ def test_a_reader_sees_what_is_committed_and_nothing_else(
         assert reader.counts(network, 2001.0) == store.counts(network, 2001.0)
 
 
+def test_the_newest_time_is_that_of_whatever_happened_last(store: Store, add: Add, network_of: NetworkOf) -> None:
+    """An ADD's, a cut's or an end's; none where there is no lease."""
+    assert store.latest() is None
+    network = network_of("10.1.0.0/24")
+    first, second = add(store, 1, network), add(store, 2, network)
+    assert store.latest() == max(first.created, second.created)
+    store.cut([first.attachment], 7000.0)
+    assert store.latest() == 7000.0
+    store.close(store.pending(), 8000.0)
+    assert store.latest() == 8000.0
+
+
 def test_a_reader_cannot_write(path: Path, store: Store) -> None:
     """Its connection is read-only."""
     assert store.path == path
