@@ -21,6 +21,7 @@ from podnet.lab import record, topology, world
 from podnet.lab.check import Checked, check
 from podnet.lab.drawing import draw
 from podnet.model import Backend
+from podnet.model.bgp import Profile
 
 FAILURES = 12  # as many as fit on a screen
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +40,8 @@ def _shape(command: F) -> F:
         click.option("--ipv6", is_flag=True, help="IPv6 alone."),
         click.option("--backend", default="direct", show_default=True, type=click.Choice(topology.BACKENDS),
                      help="How packets go from node to node."),
+        click.option("--profile", default="graceful", show_default=True, type=click.Choice(topology.PROFILES),
+                     help="With bgp: whether a silence is found at once, or outlasted."),
     ]):  # fmt: skip
         command = option(command)
     return command
@@ -188,12 +191,15 @@ def _up(
     dual_stack: bool,
     ipv6: bool,
     backend: Backend,
+    profile: Profile,
 ) -> float:
     """Make a lab and return how many seconds that took."""
     if dual_stack and ipv6:
         raise click.UsageError("--dual-stack is both families, --ipv6 is IPv6 alone: give one of them")
     families = (4, 6) if dual_stack else (6,) if ipv6 else (4,)
-    lab = topology.topology(name=name, nodes=nodes, pods=pods, datapath=datapath, families=families, backend=backend)
+    lab = topology.topology(
+        name=name, nodes=nodes, pods=pods, datapath=datapath, families=families, backend=backend, profile=profile
+    )
     began = time.monotonic()
     with progress() as report:
         world.up(lab, report)
@@ -258,6 +264,8 @@ def _enter(lab: topology.Topology, where: str) -> list[str]:
 
     namespaces = {f"{n.name}-{p}": lab.namespace(n, p) for n in lab.nodes for p in n.pods}
     namespaces |= {"outside": lab.outside_namespace, "router": lab.lan_namespace}
+    if where == topology.ROUTER_NAME and lab.backend == "bgp":
+        return enter(lab, where)
     if where in namespaces:
         return ["ip", "netns", "exec", namespaces[where]]
     names = [n.name for n in lab.nodes]

@@ -8,6 +8,7 @@ from podnet.cli.group import Command, RootGroup
 COMMANDS = {
     "lab": Command("podnet.cli.lab", "A whole pod network on this machine, to try and to test."),
     "node": Command("podnet.cli.node", "The daemon of a node."),
+    "router": Command("podnet.cli.router", "The centralized router: BGP, run, shown and judged."),
     "add": Command("podnet.cli.attach:add", "Attach a container's network namespace."),
     "del": Command("podnet.cli.attach:delete", "Detach a container's network namespace."),
     "explain": Command("podnet.cli.explain", "What is done for a container, as ip and nft commands with reasons."),

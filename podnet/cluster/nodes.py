@@ -25,6 +25,7 @@ class _Entry(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     addresses: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
     wireguard: str = ""
+    route_reflector: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -72,7 +73,8 @@ def parse_nodes(text: str, source: str, cluster_cidrs: Sequence[IPNetwork] = ())
             document.refuse(f"{path}.name", f"{entry.name} is the name of {paths[entry.name][1:]} already; rename one")
         paths[entry.name] = path
         addresses, pod_cidrs = _addresses(document, entry, path), _pod_cidrs(document, entry, path)
-        nodes.append(Node(entry.name, addresses, pod_cidrs, _key(document, entry, path)))
+        key = _key(document, entry, path)
+        nodes.append(Node(entry.name, addresses, pod_cidrs, key, reflector=entry.route_reflector))
     _refuse_shared_addresses(document, nodes)
     _refuse_shared_keys(document, nodes)
     _refuse_overlaps(document, nodes)

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from podnet.cluster.bgp import BGPEntry, parse_bgp
 from podnet.cluster.document import Document, IPNetwork, read_text
 from podnet.cluster.named import PoolPart, parse_pools, valid_name
 from podnet.errors import IOFailure
-from podnet.model import Backend, Tunnel, WireGuardPort
+from podnet.model import BGP, Backend, Tunnel, WireGuardPort
 
 Datapath = Literal["ptp", "bridge"]
 
@@ -61,6 +62,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     backend: Backend = "direct"
     vxlan: Tunnel = Tunnel()
     wireguard: WireGuardPort = WireGuardPort()
+    bgp: BGPEntry = BGPEntry()
     cluster_cidrs: tuple[str, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     backend: Backend = "direct"
     vxlan: Tunnel = Tunnel()
     wireguard: WireGuardPort = WireGuardPort()
+    bgp: BGP = BGP()
     cluster_cidrs: tuple[IPNetwork, ...] = ()
     masquerade: bool = True
     non_masquerade_cidrs: tuple[IPNetwork, ...] = ()
@@ -138,6 +141,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         backend=file.backend,
         vxlan=file.vxlan,
         wireguard=file.wireguard,
+        bgp=parse_bgp(document, file.bgp),
         cluster_cidrs=cluster_cidrs,
         masquerade=file.masquerade,
         non_masquerade_cidrs=_networks(document, file.non_masquerade_cidrs, ".non-masquerade-cidrs"),

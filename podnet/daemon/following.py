@@ -63,6 +63,7 @@ class Following:
             done = self._node.reload(self._node.nodes)
             facts = self._node.engine.facts
             log.info("uplink: %s, MTU %d, %d changes made", facts.uplink or "none", facts.mtu, len(done.steps))
+            self._then()
 
     def readable(self) -> None:
         """Follow what the source has new."""

@@ -28,6 +28,7 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     pod_cidrs: tuple[str, ...]
     wireguard: str = ""
     pools: tuple[str, ...] = ()
+    reflector: bool = False
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ def read_known(path: str) -> Known | None:
                 tuple(map(ip_network, node.pod_cidrs)),
                 node.wireguard,
                 tuple(map(ip_network, node.pools)),
+                node.reflector,
             )
             for node in found.nodes
         )
@@ -73,6 +75,7 @@ def keep_known(path: str, known: Known) -> None:
                     tuple(map(str, n.pod_cidrs)),
                     n.wireguard,
                     tuple(map(str, n.pools)),
+                    n.reflector,
                 )
                 for n in known.nodes
             ),

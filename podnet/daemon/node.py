@@ -21,6 +21,7 @@ from podnet.cluster import (
     to_publish,
 )
 from podnet.cluster.named import POD_CIDRS
+from podnet.daemon import speaking
 from podnet.daemon.courses import drive
 from podnet.daemon.known import read_known
 from podnet.daemon.options import read_options
@@ -156,7 +157,11 @@ class NodeContext:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of other nodes, such as that their pods are not reached."""
-        return (*self._key_remark(), *self._mesh.remarks)
+        return (
+            *self._key_remark(),
+            *self._mesh.remarks,
+            *speaking.remarks(self.settings, self.nodes, self.engine.facts),
+        )
 
     def _key_remark(self) -> Iterator[str]:
         """Yield what is to be said where a file has not the key that this node has; with Kubernetes it tells itself."""

@@ -13,6 +13,7 @@ class Paths(NamedTuple):
     key: str = "/var/lib/podnet/wireguard.key"
     spool: str = "/var/lib/podnet/spool"
     socket: str = "/run/podnet/podnet.sock"
+    bird: str = "/run/podnet/bird"
     aliases: str = "/run/podnet/aliases"
     cni_conf: str = "/etc/cni/net.d"
     cni_bin: str = "/opt/cni/bin"

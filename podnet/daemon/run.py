@@ -25,6 +25,7 @@ from podnet.daemon.reaping import Reaping
 from podnet.daemon.requests import Requests
 from podnet.daemon.server import is_served
 from podnet.daemon.source import open_source
+from podnet.daemon.speaking import Speaking
 from podnet.daemon.tending import Tending
 
 GC_THRESHOLD = 20_000
@@ -62,7 +63,9 @@ class Daemon:
         keep_options(paths.options, options)
         self._node.settings, self._source, server, self._pods = open_source(settings, paths, kubeconfig, node_name)
         wishing = self._node.serve_wishes(self._pods)
-        self._following = Following(self._node, self._source, server, self._install)
+        self._following = Following(self._node, self._source, server, self._followed)
+        self._speaking = Speaking(self._node.settings, paths)
+        self._speaking.follow(self._node.nodes, self._node.engine.facts)
         self._node.drain_spool()
         engine, store = self._node.engine, self._node.store
         self._reaping = Reaping(engine)
@@ -110,10 +113,16 @@ class Daemon:
         self._mending.close()
         self._presence.close()
         self._following.close()
+        self._speaking.close()
         self._source.close()
         if self._pods is not None:
             self._pods.close()
         self._node.close()
+
+    def _followed(self) -> None:
+        """Have all follow what has changed of nodes or machine."""
+        self._speaking.follow(self._node.nodes, self._node.engine.facts)
+        self._install()
 
     def _install(self) -> None:
         if self._installs and not self._presence.installed and not self._following.lacks:

@@ -37,11 +37,7 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
     try:
         links = [Link.decode(e.payload) for e in route.dump(Link(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())]
         found = [Addr.decode(e.payload) for e in route.dump(Addr().dump())]
-        routes = [
-            Route.decode(e.payload)
-            for family in (AF_INET, AF_INET6)
-            for e in route.dump(Route.matching(family, table=RT_TABLE_MAIN).dump())
-        ]
+        routes = _main_routes(route)
     finally:
         route.close()
     index = _uplink(uplink, addresses, links, found, routes)
@@ -57,6 +53,24 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
         subnets=tuple(_without_gateway(routes, index)) if index else (),
         ra_links=tuple(sorted(ra for one in links if (ra := one.ifname) and _listens_to_routers(ra))),
     )
+
+
+def connected_subnets() -> tuple[IPNetwork, ...]:
+    """Return what this machine reaches without a gateway, by whatever link."""
+    route = NetlinkSocket(NETLINK_ROUTE)
+    try:
+        return tuple(_without_gateway(_main_routes(route)))
+    finally:
+        route.close()
+
+
+def _main_routes(route: NetlinkSocket) -> list[Route]:
+    """Return the routes of the main table, both families'."""
+    return [
+        Route.decode(e.payload)
+        for family in (AF_INET, AF_INET6)
+        for e in route.dump(Route.matching(family, table=RT_TABLE_MAIN).dump())
+    ]
 
 
 def _uplink(
@@ -87,14 +101,21 @@ def _first_of_each_family(found: Iterable[Addr], index: int) -> Iterable[IPAddre
         yield address
 
 
-def _without_gateway(routes: Iterable[Route], index: int) -> Iterable[IPNetwork]:
+def _without_gateway(routes: Iterable[Route], index: int = 0) -> Iterable[IPNetwork]:
     """Yield the destinations that the link reaches by itself, each once: its subnets, however they came to be routed.
+
+    `index` 0 is any link.
 
     Routes tell it, not prefix lengths: an address may be /24 without its subnet being on the link (noprefixroute).
     """
     seen = set()
     for route in routes:
-        if route.oif != index or route.gateway is not None or route.dst is None or route.type != RTN_UNICAST:
+        if (
+            (index and route.oif != index)
+            or route.gateway is not None
+            or route.dst is None
+            or route.type != RTN_UNICAST
+        ):
             continue
         subnet = ip_network(f"{route.dst}/{route.dst_len}")
         if subnet.is_link_local or subnet in seen:

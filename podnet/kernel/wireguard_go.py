@@ -4,18 +4,16 @@ The program makes a TUN device, answers at a socket by that device's name, and g
 daemon's, which finds the link and the socket again when it comes back.  It ends when the link is deleted.
 """
 
-import os
 import shutil
-import subprocess
 import time
 from typing import Literal
 
+from podnet.detached import start_detached
 from podnet.errors import IOFailure, NodeNotReady
 from podnet.kernel.wireguard import SOCKETS, answers, family, read
 from podnet.plan.objects import TUN
 
 PROGRAM = "wireguard-go"
-START_SECONDS = 20.0
 END_SECONDS = 5.0
 
 
@@ -37,31 +35,11 @@ def kind_of_device() -> Literal["wireguard", "tun"]:
 def start(link: str) -> None:
     """Start the program, which makes the link `link`, and return when it answers; raise `IOFailure`."""
     _await_end(link)
-    words = [PROGRAM, link]
-    if _of_systemd():
-        # A unit of its own: not ended with the daemon's, nor in its sandbox, which has neither /dev/net/tun nor UDP.
-        words = ["systemd-run", "--quiet", "--collect", "--service-type=forking", f"--unit={link}", *words]
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=START_SECONDS,
-            cwd="/",
-            start_new_session=True,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise IOFailure(f"{' '.join(words)}: {error}; `apt install wireguard-go` brings it") from error
-    if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line or "Failed" in line]
-        said = lines[-1].strip() if lines else f"exit status {done.returncode}"
-        raise IOFailure(f"{' '.join(words)}: {said}; it needs /dev/net/tun, CAP_NET_ADMIN and {link} not to be there")
+    remedy = f"it needs /dev/net/tun, CAP_NET_ADMIN and {link} not to be there; `apt install wireguard-go` brings it"
+    start_detached((PROGRAM, link), link, remedy)
     # It goes on by itself before it has set the MTU that it likes, and answers after.
     if read(link, TUN) is None:
-        raise IOFailure(f"{' '.join(words)}: does not answer at {SOCKETS}/{link}.sock; `ip link del {link}` ends it")
+        raise IOFailure(f"{PROGRAM} {link}: does not answer at {SOCKETS}/{link}.sock; `ip link del {link}` ends it")
 
 
 def _await_end(link: str) -> None:
@@ -69,8 +47,3 @@ def _await_end(link: str) -> None:
     deadline = time.monotonic() + END_SECONDS
     while answers(link) and time.monotonic() < deadline:
         time.sleep(0.005)
-
-
-def _of_systemd() -> bool:
-    """Tell whether this process is a service of systemd's, which can start others."""
-    return "INVOCATION_ID" in os.environ and os.path.isdir("/run/systemd/system") and bool(shutil.which("systemd-run"))  # noqa: PTH112 - pathlib costs 10 ms to import

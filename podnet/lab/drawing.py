@@ -13,6 +13,7 @@ from podnet.lab.topology import (
 )
 
 GAP = 2
+ROUTERS = {"bgp": "hears the ways to pods from the reflectors, n1 and n2"}
 TRUNK = 3  # the column of the line from the router down to the LAN
 DATAPATHS = {
     "ptp": "ptp: each pod has a veth of its own, routed by its node",
@@ -26,7 +27,7 @@ def draw(lab: Topology, pods: Mapping[str, Sequence[IPAddress]], width: int = 10
     lines = [
         f"outside  {joined(OUTSIDE[f] for f in lab.families)}  sees nodes, never pods (masquerade)",
         f"{' ' * TRUNK}│     MTU {OUTSIDE_MTU}",
-        f"router   {routers}  knows no route to any pod",
+        f"router   {routers}  {ROUTERS.get(lab.backend, 'knows no route to any pod')}",
     ]
     for number, lan in enumerate(lab.lans):
         boxes = [box(node, lab, pods) for node in lab.nodes if node.lan == number]

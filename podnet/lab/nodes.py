@@ -12,7 +12,7 @@ from podnet.errors import IOFailure, NodeNotReady
 from podnet.lab import record
 from podnet.lab.machine import NODE_FOLDERS
 from podnet.lab.namespaces import NAMED
-from podnet.lab.topology import LabNode, Topology
+from podnet.lab.topology import ROUTER_NAME, LabNode, Topology
 
 READY_WITHIN = 15.0  # seconds; a daemon is ready in a third of one
 LOG_LINES = 25
@@ -28,7 +28,7 @@ def enter(lab: Topology, node: LabNode | str) -> list[str]:
             f"--uts=/proc/{pid}/ns/uts", "--"]  # fmt: skip
 
 
-def mount_script(lab: Topology, node: LabNode) -> str:
+def mount_script(lab: Topology, name: str) -> str:
     """Return the ``sh`` script that makes a fresh mount namespace the node's: paths of its own, its own /sys.
 
     /run/netns stays the machine's, so that a pod has the same name for a user outside and a runtime on the node.
@@ -36,37 +36,37 @@ def mount_script(lab: Topology, node: LabNode) -> str:
     refused with EINVAL in a mount namespace that is not the machine's first (seen on Linux 6.18).
     """
     place = record.folder(lab.name)
-    sources = {n: place / (n if n == "etc-podnet" else f"{node.name}/{n}") for n in NODE_FOLDERS}
+    sources = {n: place / (n if n == "etc-podnet" else f"{name}/{n}") for n in NODE_FOLDERS}
     return "\n".join([
-        f"hostname {node.name}",
+        f"hostname {name}",
         "mount -t sysfs sysfs /sys",
-        f"mount --rbind {NAMED} {place}/{node.name}/run/netns",
+        f"mount --rbind {NAMED} {place}/{name}/run/netns",
         *(f"mount --bind {shlex.quote(str(source))} {NODE_FOLDERS[n]}" for n, source in sources.items()),
-        f"mount --rbind {place}/{node.name}/run /run",
+        f"mount --rbind {place}/{name}/run /run",
         "echo made",
         "exec sleep infinity >/dev/null 2>&1",
     ])  # fmt: skip
 
 
-def make(lab: Topology, nodes: Sequence[LabNode]) -> None:
-    """Give `nodes`, whose network namespaces exist, their folders, mount and UTS namespaces."""
+def make(lab: Topology, names: Sequence[str]) -> None:
+    """Give the nodes `names`, whose network namespaces exist, their folders, mount and UTS namespaces."""
     making = []
-    for node in nodes:
-        place = record.folder(lab.name) / node.name
-        for name in ("etc-cni/net.d", "opt-cni/bin", "run/netns", "run/lock", "var-lib-podnet"):
-            (place / name).mkdir(parents=True)
+    for name in names:
+        place = record.folder(lab.name) / name
+        for folder in ("etc-cni/net.d", "opt-cni/bin", "run/netns", "run/lock", "var-lib-podnet"):
+            (place / folder).mkdir(parents=True)
         command = [
-            *("nsenter", f"--net={NAMED / lab.namespace(node)}"),
-            *("unshare", "--mount", "--uts", "--propagation", "slave", "sh", "-ec", mount_script(lab, node)),
+            *("nsenter", f"--net={NAMED / lab.namespace(name)}"),
+            *("unshare", "--mount", "--uts", "--propagation", "slave", "sh", "-ec", mount_script(lab, name)),
         ]
         making.append(subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         ))  # fmt: skip
         (place / "node.pid").write_text(f"{making[-1].pid}\n")
-    for node, process in zip(nodes, making, strict=True):
+    for name, process in zip(names, making, strict=True):
         if process.stdout is None or not process.stdout.readline():
             words = process.communicate()[1].decode(errors="replace").strip()
-            raise IOFailure(f"mount namespace of lab node {node.name}: {words}; a lab needs root and unshare(1)")
+            raise IOFailure(f"mount namespace of lab node {name}: {words}; a lab needs root and unshare(1)")
 
 
 def keys(lab: Topology) -> dict[str, str]:
@@ -81,12 +81,12 @@ def keys(lab: Topology) -> dict[str, str]:
     return found
 
 
-def start(lab: Topology, node: LabNode) -> subprocess.Popen[bytes]:
-    """Start the daemon of `node`, which is not waited for; its output goes to the node's daemon.log."""
-    place = record.folder(lab.name) / node.name
+def start(lab: Topology, name: str) -> subprocess.Popen[bytes]:
+    """Start the daemon of the node `name`, or the router; its output goes to daemon.log.  It is not waited for."""
+    place = record.folder(lab.name) / name
     with (place / "daemon.log").open("ab") as log:
         process = subprocess.Popen(
-            [*enter(lab, node), *podnet(), "node", "run"],
+            [*enter(lab, name), *podnet(), "router" if name == ROUTER_NAME else "node", "run"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env=environment(),
         )  # fmt: skip
     (place / "daemon.pid").write_text(f"{process.pid}\n")

@@ -4,6 +4,7 @@ Everything of the lab NAME is below /run/podnet-lab/NAME::
 
     lab.json            the record
     etc-podnet/         podnet.yaml and nodes.yaml: /etc/podnet of every node
+    router/             with bgp: the same of the router, which has BIRD too
     n1/                 node n1: etc-cni, opt-cni, run and var-lib-podnet are /etc/cni, /opt/cni, … there
     n1/node.pid         the process that holds its mount and UTS namespaces
     n1/daemon.log       what its daemon said; n1/daemon.pid
@@ -19,6 +20,7 @@ from podnet.lab.machine import RUN
 from podnet.lab.namespaces import NAMED
 from podnet.lab.topology import Datapath, Endpoint, IPAddress, Topology, endpoints, node
 from podnet.model import Backend
+from podnet.model.bgp import Profile
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     datapath: Datapath
     families: tuple[int, ...]
     backend: Backend
+    profile: Profile = "graceful"
     nodes: tuple[NodeRecord, ...]
     pods: dict[str, tuple[str, ...]] = {}
     ready: bool = False
@@ -47,6 +50,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             datapath=self.datapath,
             families=self.families,
             backend=self.backend,
+            profile=self.profile,
             nodes=tuple(node(n.number, n.pods, self.families, self.backend) for n in self.nodes),
         )
 
@@ -73,6 +77,7 @@ def write(lab: Topology, pods: dict[str, tuple[str, ...]], *, ready: bool) -> No
         datapath=lab.datapath,
         families=lab.families,
         backend=lab.backend,
+        profile=lab.profile,
         nodes=tuple(NodeRecord(n.number, len(n.pods)) for n in lab.nodes),
         pods=pods,
         ready=ready,

@@ -7,7 +7,8 @@
     n3  10.99.0.13 ─┘   MTU 1500    MTU 1400       knows a route to any pod
 
 With a backend that does without a common subnet there are two LANs, and every second node (n2, n4, …) is on 10.99.1.0,
-which the same router joins.
+which the same router joins.  With `bgp` the router hears the ways to pods from the first node on each LAN, n1 and n2,
+which are route reflectors.
 
 Addresses are drawn from ranges set aside for documentation (RFC 5737, RFC 3849) and for private use.
 """
@@ -22,6 +23,7 @@ import msgspec
 from podnet.errors import InvalidConfiguration
 from podnet.mesh import OVERHEAD
 from podnet.model import Backend
+from podnet.model.bgp import Profile
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -29,7 +31,8 @@ Datapath = Literal["ptp", "bridge"]
 Role = Literal["pod", "node", "outside"]
 
 DATAPATHS = ("ptp", "bridge")
-BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto", "wireguard")
+BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto", "wireguard", "bgp")
+PROFILES: tuple[Profile, ...] = ("fast", "graceful")
 UPLINK_MTU = 1500
 OUTSIDE_MTU = 1400
 MOST_NODES = 100
@@ -39,6 +42,8 @@ LANS: tuple[dict[int, IPNetwork], ...] = (
     {4: IPv4Network("10.99.1.0/24"), 6: IPv6Network("fd99:0:0:1::/64")},
 )
 ROUTER = 1  # the number of the router's address on each LAN
+ROUTER_NAME = "router"
+REFLECTORS = len(LANS)  # with `bgp` the first nodes, one on each LAN
 OUTSIDE_LAN: dict[int, IPNetwork] = {4: IPv4Network("198.51.100.0/24"), 6: IPv6Network("2001:db8:51:100::/64")}
 OUTSIDE_ROUTER: dict[int, IPAddress] = {4: IPv4Address("198.51.100.1"), 6: IPv6Address("2001:db8:51:100::1")}
 OUTSIDE: dict[int, IPAddress] = {4: IPv4Address("198.51.100.10"), 6: IPv6Address("2001:db8:51:100::10")}
@@ -96,6 +101,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[int, ...]
     backend: Backend
     nodes: tuple[LabNode, ...]
+    profile: Profile = "graceful"
 
     @property
     def pod_mtu(self) -> int:
@@ -109,7 +115,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     def segment(self, node: LabNode) -> str:
         """Return what the nodes that `node` reaches without a tunnel have in common."""
-        if self.backend == "direct":
+        if self.backend in {"direct", "bgp"}:
             return "all"
         return f"lan {node.lan}" if self.backend == "auto" else node.name
 
@@ -124,7 +130,9 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         return f"podnet-{self.name}-outside"
 
     def namespace(self, node: LabNode | str, pod: str = "") -> str:
-        """Return the name of the network namespace of `node`, or of `pod` on it."""
+        """Return the name of the network namespace of `node` (the router is one too), or of `pod` on it."""
+        if node == ROUTER_NAME:
+            return self.lan_namespace
         return "-".join(("podnet", self.name, node if isinstance(node, str) else node.name, *([pod] if pod else [])))
 
     @property
@@ -151,6 +159,7 @@ def topology(
     datapath: Datapath = "ptp",
     families: tuple[int, ...] = (4,),
     backend: Backend = "direct",
+    profile: Profile = "graceful",
 ) -> Topology:
     """Return the lab of `nodes` nodes with `pods` pods each; raise `InvalidConfiguration` for what cannot be built."""
     if not valid_name(name):
@@ -164,7 +173,7 @@ def topology(
     if not families or not set(families) <= {4, 6}:
         raise InvalidConfiguration(f"families {families}: 4, 6 or both")
     made = tuple(node(number, pods, families, backend) for number in range(1, nodes + 1))
-    return Topology(name=name, datapath=datapath, families=families, backend=backend, nodes=made)
+    return Topology(name=name, datapath=datapath, families=families, backend=backend, nodes=made, profile=profile)
 
 
 def valid_name(name: str) -> bool:
@@ -252,6 +261,20 @@ def node_settings(lab: Topology) -> str:
         f"backend: {lab.backend}\n"
         f"cluster-cidrs: [{quoted(CLUSTER_CIDRS[f] for f in lab.families)}]\n"
         "nodes: nodes.yaml\n"
+    ) + (_bgp(lab) if lab.backend == "bgp" else "")
+
+
+def _bgp(lab: Topology) -> str:
+    """Return how nodes and router speak BGP."""
+    addresses = [router(lan, family) for lan in lab.lans for family in lab.families]
+    return (
+        "bgp:\n"
+        "  mode: reflectors\n"
+        f"  profile: {lab.profile}\n"
+        "  routers:\n"
+        f"    - name: {ROUTER_NAME}\n"
+        f"      addresses: [{quoted(addresses)}]\n"
+        "      role: client\n"
     )
 
 
@@ -264,6 +287,7 @@ def node_list(lab: Topology, keys: Mapping[str, str]) -> str:
             f"    addresses: [{quoted(n.addresses)}]",
             f"    pod-cidrs: [{quoted(n.pod_cidrs)}]",
             *([f"    wireguard: {keys[n.name]}"] if n.name in keys else []),
+            *(["    route-reflector: true"] if lab.backend == "bgp" and n.number <= REFLECTORS else []),
         ]
     return "\n".join(lines) + "\n"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from podnet.errors import IOFailure, PodnetError
-from podnet.lab import machine, namespaces, nodes, pods, record, wiring
-from podnet.lab.topology import LabNode, Topology, node_list, node_settings, valid_name
+from podnet.lab import machine, namespaces, nodes, pods, record, routes, wiring
+from podnet.lab.topology import ROUTER_NAME, LabNode, Topology, node_list, node_settings, valid_name
 
 Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 PATIENCE = 2.0  # seconds that processes get to end by themselves
@@ -72,14 +72,19 @@ def _populate(
     names = [lab.namespace(n) for n in made] + [lab.namespace(n, p) for n in made for p in n.pods]
     _make_namespaces(names, report)
     wire(lab)
-    nodes.make(lab, made)
+    router = [ROUTER_NAME] if lab.backend == "bgp" and made == lab.nodes else []
+    nodes.make(lab, [*router, *(n.name for n in made)])
     keys = nodes.keys(lab) if lab.backend == "wireguard" else {}
     record.write_whole(record.folder(lab.name) / "etc-podnet/nodes.yaml", node_list(lab, keys).encode())
     report("daemons", 0, len(made))
-    daemons = [(n, nodes.start(lab, n)) for n in made]
+    for name in router:
+        nodes.start(lab, name)
+    daemons = [(n, nodes.start(lab, n.name)) for n in made]
     for done, daemon in enumerate(daemons, 1):
         nodes.wait_ready(lab, [daemon])
         report("daemons", done, len(made))
+    if lab.backend == "bgp":
+        routes.wait(lab, report)
     all_pods = pods.of(made)
     for done, (pod, given) in enumerate(pods.attach(lab, all_pods), 1):
         addresses[pod.name] = given

@@ -22,6 +22,7 @@ OVERHEAD: Mapping[Backend, Mapping[int, int]] = {
     "vxlan": VXLAN_OVERHEAD,
     "auto": VXLAN_OVERHEAD,
     "wireguard": wireguard.OVERHEAD,
+    "bgp": {IPV4: 0, IPV6: 0},
 }
 """Bytes around a packet by backend, and by the IP version in which nodes send."""
 PORT = WireGuardPort()
@@ -114,6 +115,8 @@ class Wayfinder(NamedTuple):
         """
         if self.backend == "wireguard":
             return self._encrypted_way(node)
+        if self.backend == "bgp":  # the routes are BIRD's
+            return Way(node, Plan.of(remote(self.own, node, DEVICES) if self.own is not None else ()))
         plain = [cidr for cidr in node.cidrs if reached_directly(node, cidr.version, self.facts, self.backend)]
         others = [cidr for cidr in node.cidrs if cidr not in plain]
         version = underlay(node, self.facts) if others and self.own is not None else 0
@@ -158,7 +161,7 @@ def between(
 def reached_directly(node: Node, version: int, facts: NodeFacts, backend: Backend) -> bool:
     """Tell whether packets of IP `version` go to `node` as they are: for `auto`, if it is on a subnet of the uplink."""
     if backend != "auto":
-        return backend == "direct"
+        return backend in {"direct", "bgp"}
     address = node.address(version)
     return (
         address is not None

@@ -1,12 +1,14 @@
 """The vocabulary: frozen, validated values that every room above shares.  No I/O, no netlink, no plans."""
 
 from podnet.model.attachment import Attachment, Namespace, NamespaceId, link_name
+from podnet.model.bgp import BGP, Router
 from podnet.model.lease import Lease, PodAddress
 from podnet.model.network import DNS, NamedPool, Network, PodRoute, Range
 from podnet.model.node import Backend, Node, NodeFacts, Tunnel, WireGuardEnd, WireGuardPort
 from podnet.model.terms import PLAIN, Bandwidth, Delegation, KubernetesPod, PortMapping, Rate, Terms, bracketed
 
 __all__ = [
+    "BGP",
     "DNS",
     "PLAIN",
     "Attachment",
@@ -26,6 +28,7 @@ __all__ = [
     "PortMapping",
     "Range",
     "Rate",
+    "Router",
     "Terms",
     "Tunnel",
     "WireGuardEnd",

@@ -13,7 +13,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     """One machine of the cluster: its name, its addresses (at most one per family) and its pods' CIDRs.
 
     `wireguard` is its public key, in base64; empty where it is not known.  `pools` are further CIDRs, whose addresses
-    pods get only that ask for them.
+    pods get only that ask for them.  `reflector`: it tells other nodes' routes by BGP, see :mod:`podnet.model.bgp`.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     pod_cidrs: tuple[IPNetwork, ...]
     wireguard: str = ""
     pools: tuple[IPNetwork, ...] = ()
+    reflector: bool = False
 
     @property
     def cidrs(self) -> tuple[IPNetwork, ...]:
@@ -32,10 +33,11 @@ class Node(msgspec.Struct, frozen=True, gc=False):
         return next((a for a in self.addresses if a.version == version), None)
 
 
-Backend = Literal["direct", "vxlan", "auto", "wireguard"]
+Backend = Literal["direct", "vxlan", "auto", "wireguard", "bgp"]
 """How packets go from node to node.
 
-As they are, in VXLAN, as they are to nodes on the uplink's own subnets and else in VXLAN, or encrypted by WireGuard.
+As they are, in VXLAN, as they are to nodes on the uplink's own subnets and else in VXLAN, encrypted by WireGuard, or as
+they are by routes that nodes and routers tell each other by BGP.
 """
 
 

@@ -58,7 +58,7 @@ def candidate(object_: NodeObject, cluster_cidrs: Sequence[IPNetwork] = ()) -> C
     # A pod CIDR before an address that lies in it.
     networks = [*object_.pod_cidrs, *(ip_network(address) for address in object_.addresses)]
     key, remark = _key(object_)
-    node = Node(object_.name, object_.addresses, object_.pod_cidrs, key, object_.pools)
+    node = Node(object_.name, object_.addresses, object_.pod_cidrs, key, object_.pools, object_.reflector)
     faults = {pool: fault for pool in object_.pools if (fault := _cidr_fault(pool, cluster_cidrs))}
     amiss = (*(f"{pool} {fault}" for pool, fault in faults.items()), *_misspelt(object_))
     return Candidate(

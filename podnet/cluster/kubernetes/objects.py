@@ -16,6 +16,8 @@ IPNetwork = IPv4Network | IPv6Network
 
 ANNOTATIONS = "podnet.dev/"
 """What the keys of the annotations begin with that are kept."""
+REFLECTOR = ANNOTATIONS + "route-reflector"
+"""The label of Nodes that are route reflectors, with whatever value but ``false``."""
 WIREGUARD_KEY = ANNOTATIONS + "wireguard-public-key"
 """The annotation by which a node tells the others its key."""
 MIRROR = "kubernetes.io/config.mirror"
@@ -31,6 +33,7 @@ class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", gc=False):
     resource_version: str = ""
     creation_timestamp: str | None = None
     annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
     @property
     def key(self) -> str:
@@ -85,6 +88,7 @@ class NodeObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     addresses: tuple[IPAddress, ...] = ()
     pod_cidrs: tuple[IPNetwork, ...] = ()
     pools: tuple[IPNetwork, ...] = ()
+    reflector: bool = False
     network_unavailable: bool = False
     malformed: str = ""
     misspelt: str = ""
@@ -114,6 +118,7 @@ def keep_node(wire: WireNode) -> NodeObject:
         addresses=tuple(addresses.values()),
         pod_cidrs=tuple(networks),
         pools=tuple(pools),
+        reflector=(metadata.labels or {}).get(REFLECTOR, "false") != "false",
         network_unavailable=any(
             condition.type == "NetworkUnavailable" and condition.status == "True"
             for condition in status.conditions or ()
