@@ -29,13 +29,13 @@ class Password(NamedTuple):
 class Session(NamedTuple):
     """One BGP session, of one address family.
 
-    `name` is the neighbour's; `local` is this end's address, None for the one that the kernel picks; `asn` are the AS
+    `name` is the neighbour's; `local` is this end's address; `asn` are the AS
     numbers of this end and of the neighbour.  `client`: the neighbour is a client of this reflector (RFC 4456).
     `adjacent`: it is on a subnet of a link, so that its packets pass no router.
     """
 
     name: str
-    local: IPAddress | None
+    local: IPAddress
     neighbour: IPAddress
     asn: tuple[int, int]
     takes: Takes

@@ -44,7 +44,7 @@ _TAKES = {
     "known": "where podnet_known{v}()",
     "nothing": "none",
 }
-_TELLS = {"own": "where podnet_tells{v}()", "all": "where source = RTS_BGP || podnet_tells{v}()", "nothing": "none"}
+_TELLS = {"own": "where podnet_tells{v}()", "all": "none", "nothing": "none"}
 
 
 class _Kind(NamedTuple):
@@ -219,14 +219,16 @@ def _templates(configuration: Configuration) -> Iterator[str]:
 
 
 def _session(session: Session, passwords: Mapping[str, str]) -> str:
-    local = f"local {session.local} as {session.asn[0]}" if session.local else f"local as {session.asn[0]}"
-    secret = ""
+    v, neighbour = session.neighbour.version, session.neighbour
+    more = ""
     if session.password.file:
-        secret = f' password "{_checked(passwords[session.password.file], session.password.file)}";'
-    name = protocol_name(session.name, session.neighbour.version)
+        more = f' password "{_checked(passwords[session.password.file], session.password.file)}";'
+    if session.tells == "all":  # but its own routes, heard from another reflector, which BIRD would log as an error
+        all_ = f"(source = RTS_BGP && bgp_next_hop != {neighbour}) || podnet_tells{v}()"
+        more += f" ipv{v} {{ export where {all_}; }};"
     return (
-        f"protocol bgp '{name}' from {_kind(session).name} {{ {local}; neighbor {session.neighbour} as "
-        f"{session.asn[1]};{secret} }}"
+        f"protocol bgp '{protocol_name(session.name, v)}' from {_kind(session).name} {{ local {session.local} as "
+        f"{session.asn[0]}; neighbor {neighbour} as {session.asn[1]};{more} }}"
     )
 
 

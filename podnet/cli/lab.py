@@ -113,6 +113,32 @@ def add_node(name: str, pods: int, as_json: bool) -> None:
     _status(name, as_json=as_json)
 
 
+_seconds = click.option("--seconds", default=5.0, show_default=True, help="How long to watch afterwards.")
+
+
+@command.command(name="cut")
+@_name
+@click.argument("what", metavar="NODE|LINK")
+@_seconds
+@_json
+def cut_(name: str, what: str, *, seconds: float, as_json: bool) -> None:
+    """Cut a node's cable, or a leg of the router (lan, lan2, out), and watch who loses packets and for how long.
+
+    What is cut stays so until `lab heal`.  It is cut silently: no link goes down, as when a switch fails.
+    """
+    _watch(name, what, seconds, as_json=as_json, heals=False)
+
+
+@command.command()
+@_name
+@click.argument("what", metavar="NODE|LINK", default="")
+@_seconds
+@_json
+def heal(name: str, what: str, *, seconds: float, as_json: bool) -> None:
+    """Make whole again what was cut (without a name: all), and watch how long packets are still lost."""
+    _watch(name, what, seconds, as_json=as_json, heals=True)
+
+
 @command.command(
     name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )  # fmt: skip
@@ -256,6 +282,37 @@ def _draw(name: str) -> None:
     recorded = record.read(name)
     width = shutil.get_terminal_size((100, 24)).columns
     say(draw(recorded.topology, recorded.pod_addresses, width))
+
+
+def _watch(name: str, what: str, seconds: float, *, as_json: bool, heals: bool) -> None:
+    """Cut or heal with streams between pods, and show what became of them."""
+    import msgspec  # noqa: PLC0415 - only JSON needs it
+
+    from podnet.lab import convergence, cuts  # noqa: PLC0415 - these commands alone need them
+    from podnet.lab.table import streams  # noqa: PLC0415 - likewise
+
+    recorded = record.read(name)
+    lab = recorded.topology
+    links = cuts.links(lab)
+    if what and what not in links:
+        near = nearest(what, links)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(links)}"
+        raise IOFailure(f"lab {name!r} has nothing {what!r} to cut: {hint}")
+    targets = [what] if what else cuts.are_cut(lab)
+    if heals and not set(targets) <= set(cuts.are_cut(lab)):
+        raise IOFailure(f"{links[what]} is not cut (cut are: {', '.join(cuts.are_cut(lab)) or 'none'})")
+
+    def happen() -> None:
+        for one in targets:
+            (cuts.heal if heals else cuts.cut)(lab, one)
+
+    watched = convergence.watch(lab, recorded.endpoints, seconds, happen)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(watched), indent=2))
+        return
+    said = ", ".join(links[one] for one in targets) or "nothing"
+    say(f"{said} {'is whole again' if heals else 'is cut'}; pods of each two nodes exchange 200 datagrams a second")
+    say(streams(watched))
 
 
 def _enter(lab: topology.Topology, where: str) -> list[str]:

@@ -126,9 +126,9 @@ def wait_ready(lab: Topology, daemons: Sequence[tuple[LabNode, subprocess.Popen[
             time.sleep(0.005)
 
 
-def log_tail(lab: Topology, node: LabNode) -> str:
-    """Return the last lines of the daemon's log."""
-    path = record.folder(lab.name) / node.name / "daemon.log"
+def log_tail(lab: Topology, node: LabNode | str) -> str:
+    """Return the last lines of the daemon's log, or the router's."""
+    path = record.folder(lab.name) / (node if isinstance(node, str) else node.name) / "daemon.log"
     try:
         lines = path.read_text(errors="replace").splitlines()
     except FileNotFoundError:

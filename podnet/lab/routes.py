@@ -28,11 +28,10 @@ def wait(lab: Topology, report: Callable[[str, int, int], None]) -> None:
         report("routes", of - len(lacking), of)
         if lacking and time.monotonic() > deadline:
             name, left = next(iter(lacking.items()))
-            node = next((node for node in lab.nodes if node.name == name), None)
             raise NodeNotReady(
                 f"lab node {name} has no route to {', '.join(map(str, left))} after {WITHIN:.0f} s: `podnet lab exec "
                 f"{name} -- podnet router status`",
-                log_tail(lab, node) if node else "",
+                log_tail(lab, name),
             )
         time.sleep(0.02)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from podnet.lab.convergence import EVERY, Watched
 from podnet.lab.matrix import Kind, Outcome, Probe, Through, look_at
 from podnet.lab.topology import Endpoint
 
@@ -140,3 +141,27 @@ def document(ends: Sequence[Endpoint], outcomes: Sequence[Outcome], seconds: flo
             for o in outcomes
         ],
     }
+
+
+def streams(watched: Watched) -> str:
+    """Return what became of streams: those that lost something, then all others together, then routes."""
+    lines = []
+    hurt = [flow for flow in watched.flows if flow.lost]
+    for flow in hurt:
+        if flow.ended(watched.seconds):
+            words = f"no answer since {_since(flow.lost[0])}" if flow.lost[0] > 0 else "no answer still"
+        elif flow.lost[0] < 0:
+            words = f"answered again {_since(flow.lost[-1] + EVERY)}"
+        else:
+            words = f"{len(flow.lost)} lost in {flow.gap * 1000:.0f} ms, answered again {_since(flow.lost[-1] + EVERY)}"
+        lines.append(f"  {flow.source} → {flow.target}  {words}")
+    rest = [flow for flow in watched.flows if not flow.lost]
+    lines.append(f"  {len(rest)} of {len(watched.flows)} streams lost none of {sum(f.sent for f in rest)} datagrams")
+    if watched.routes:
+        changes = ", ".join(f"{name} after {at * 1000:.0f} ms" for name, at in watched.routes.items())
+        lines.append(f"  routes were as they now are: {changes}")
+    return "\n".join(lines)
+
+
+def _since(at: float) -> str:
+    return f"{at * 1000:.0f} ms after it"

@@ -155,11 +155,19 @@ def _router_sessions(own: Router, nodes: Sequence[Node], facts: NodeFacts, bgp: 
         if own.role == "client" and node.reflector and bgp.mode == "reflectors":
             takes = "each"
         for neighbour in node.addresses:
-            if any(neighbour.version == address.version for address in own.addresses):
+            local = _towards_address(own, neighbour, facts)
+            if local is not None:
                 yield Session(
-                    node.name, None, neighbour, (asn, bgp.asn), takes, "all" if reflects else "nothing",
+                    node.name, local, neighbour, (asn, bgp.asn), takes, "all" if reflects else "nothing",
                     reflects and asn == bgp.asn, on_subnet(neighbour, facts), Password(own.password_file),
                 )  # fmt: skip
+
+
+def _towards_address(own: Router, neighbour: IPAddress, facts: NodeFacts) -> IPAddress | None:
+    """Return the router's address towards a neighbour, which chooses alike: on a common subnet, if there is one."""
+    ours = [address for address in own.addresses if address.version == neighbour.version]
+    common = [subnet for subnet in facts.subnets if subnet.version == neighbour.version and neighbour in subnet]
+    return next((a for a in ours if any(a in subnet for subnet in common)), ours[0] if ours else None)
 
 
 def _ends(
