@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -137,6 +139,24 @@ def cut_(name: str, what: str, *, seconds: float, as_json: bool) -> None:
 def heal(name: str, what: str, *, seconds: float, as_json: bool) -> None:
     """Make whole again what was cut (without a name: all), and watch how long packets are still lost."""
     _watch(name, what, seconds, as_json=as_json, heals=True)
+
+
+@command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_name
+@_seconds
+@_json
+@click.argument("words", metavar="[--] CMD", nargs=-1, type=click.UNPROCESSED, required=True)
+def watch(name: str, *, seconds: float, as_json: bool, words: tuple[str, ...]) -> None:
+    """Run CMD, and watch who loses packets by it and for how long."""
+    words = words[1:] if words[:1] == ("--",) else words
+    status = 0
+
+    def happen() -> None:
+        nonlocal status
+        status = subprocess.run(words, check=False, stdout=sys.stderr).returncode
+
+    _watched(name, seconds, happen, f"`{shlex.join(words)}`", as_json=as_json)
+    sys.exit(status)
 
 
 @command.command(
@@ -286,13 +306,9 @@ def _draw(name: str) -> None:
 
 def _watch(name: str, what: str, seconds: float, *, as_json: bool, heals: bool) -> None:
     """Cut or heal with streams between pods, and show what became of them."""
-    import msgspec  # noqa: PLC0415 - only JSON needs it
+    from podnet.lab import cuts  # noqa: PLC0415 - these commands alone need it
 
-    from podnet.lab import convergence, cuts  # noqa: PLC0415 - these commands alone need them
-    from podnet.lab.table import streams  # noqa: PLC0415 - likewise
-
-    recorded = record.read(name)
-    lab = recorded.topology
+    lab = record.read(name).topology
     links = cuts.links(lab)
     if what and what not in links:
         near = nearest(what, links)
@@ -306,12 +322,23 @@ def _watch(name: str, what: str, seconds: float, *, as_json: bool, heals: bool) 
         for one in targets:
             (cuts.heal if heals else cuts.cut)(lab, one)
 
-    watched = convergence.watch(lab, recorded.endpoints, seconds, happen)
+    said = ", ".join(links[one] for one in targets) or "nothing"
+    _watched(name, seconds, happen, f"{said} {'is whole again' if heals else 'is cut'}", as_json=as_json)
+
+
+def _watched(name: str, seconds: float, event: Callable[[], None], said: str, *, as_json: bool) -> None:
+    """Have the `event` happen, which is `said` to be that, and show what became of streams."""
+    import msgspec  # noqa: PLC0415 - only JSON needs it
+
+    from podnet.lab import convergence  # noqa: PLC0415 - few commands need it
+    from podnet.lab.table import streams  # noqa: PLC0415 - likewise
+
+    recorded = record.read(name)
+    watched = convergence.watch(recorded.topology, recorded.endpoints, seconds, event)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(watched), indent=2))
         return
-    said = ", ".join(links[one] for one in targets) or "nothing"
-    say(f"{said} {'is whole again' if heals else 'is cut'}; pods of each two nodes exchange 200 datagrams a second")
+    say(f"{said}; pods of each two nodes exchange 200 datagrams a second")
     say(streams(watched))
 
 
