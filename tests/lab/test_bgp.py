@@ -1,0 +1,154 @@
+"""Real labs whose nodes speak BGP, in two subnets with a router between: who is reached, and what a death costs."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.bgp import (
+    CONTROL,
+    NODES,
+    established,
+    hurt,
+    of,
+    pid,
+    restart,
+    sessions,
+    set_podnet_yaml,
+    since,
+    up,
+    wait,
+    watch,
+)
+
+if TYPE_CHECKING:
+    from tests.lab.conftest import Machine
+
+pytestmark = pytest.mark.live
+
+STRICT = "for at in all default eth0; do sysctl -qw net.ipv4.conf.$at.rp_filter=1; done"
+
+
+@pytest.mark.parametrize(
+    ("datapath", "profile", "families"),
+    [
+        ("ptp", "graceful", []),
+        ("ptp", "fast", ["--dual-stack"]),
+        ("bridge", "graceful", ["--dual-stack"]),
+        ("bridge", "fast", ["--ipv6"]),
+    ],
+    ids=["ptp-graceful-IPv4", "ptp-fast-dual", "bridge-graceful-dual", "bridge-fast-IPv6"],
+)
+def test_pods_of_all_nodes_reach_each_other(
+    machine: "Machine", datapath: str, profile: str, families: list[str]
+) -> None:
+    """Across both subnets all probes are as expected, to pods, nodes, services, with full packets; all goes again."""
+    before = machine.snapshot()
+    up(machine, "--datapath", datapath, "--profile", profile, *families)
+    for node in NODES if families != ["--ipv6"] else ():
+        machine.on(node, STRICT)
+    assert machine.wrong() == []
+    machine.podnet("lab", "down")
+    assert machine.snapshot() == before
+
+
+def test_a_node_that_joins_is_reached_and_nobody_is_disturbed(machine: "Machine") -> None:
+    """A sixth node: reflectors get a session more by themselves, the others' sessions stay, and all is reached."""
+    up(machine)
+    before = {name: one["since"] for name, one in sessions(machine, "n1").items()}
+    machine.podnet("lab", "add-node", "--pods", "1")
+    after = sessions(machine, "n1")
+    assert {name: one["since"] for name, one in after.items() if name in before} == before
+    assert set(after) - set(before) == {"n6 ipv4"}
+    assert machine.wrong() == []
+
+
+@pytest.mark.parametrize("where", ["n3", "n1", "router"], ids=["a-node", "a-reflector", "the-router"])
+def test_graceful_a_bird_that_is_killed_costs_nothing(machine: "Machine", where: str) -> None:
+    """With -9: its routes stay in the kernels, podnet starts it again, and no stream loses a datagram."""
+    up(machine, "--profile", "graceful")
+    old = pid(machine, where)
+    flows = watch(machine, "kill", "-9", old)
+    assert hurt(flows) == set()
+    assert pid(machine, where) != old
+    wait(machine, where, established("n2" if where == "n1" else "n1"))
+    assert machine.wrong() == []
+
+
+def test_fast_a_reflectors_bird_that_is_killed_costs_bystanders_nothing(machine: "Machine") -> None:
+    """The other reflector tells the same routes: who does not speak to a pod of its own node loses nothing."""
+    up(machine, "--profile", "fast")
+    flows = watch(machine, "kill", "-9", pid(machine, "n1"))
+    assert of(hurt(flows), "n1") == set()
+    wait(machine, "n3", established("n1"))
+    assert machine.wrong() == []
+
+
+@pytest.mark.parametrize("profile", ["fast", "graceful"])
+@pytest.mark.parametrize("node", ["n3", "n1"], ids=["a-node", "a-reflector"])
+def test_a_node_that_is_dead_is_missed_and_bystanders_lose_nothing(machine: "Machine", profile: str, node: str) -> None:
+    """Its cable is cut in silence: the others' routes to its pods go, no stream between others loses a datagram.
+
+    With `fast` they go before any hold time could be over, which is 9 s there: BFD has told.
+    """
+    up(machine, "--profile", profile)
+    seconds = "4" if profile == "fast" else "8"
+    document = machine.json("lab", "cut", node, "--seconds", seconds)
+    assert of(hurt(document["flows"]), node) == set()
+    assert len(hurt(document["flows"])) == 8  # to and from each of the others
+    others = [name for name in NODES if name != node]
+    assert set(others) <= set(document["routes"])
+    for other in others:
+        assert f"10.244.{node[1]}.0/24" not in machine.on(other, "ip route show proto bird")
+    machine.podnet("lab", "heal", node)
+    wait(machine, "n5", f"ip route show proto bird | grep -q 10.244.{node[1]}.0/24")
+    wait(machine, "router", f"ip route show proto bird | grep -q 10.244.{node[1]}.0/24")
+    assert machine.wrong() == []
+
+
+def test_a_restart_of_podnet_does_not_touch_bird(machine: "Machine") -> None:
+    """The daemon of a node and that of the router end and come back: same process, same sessions, nothing lost."""
+    up(machine)
+    places = ("n1", "n3", "router")
+    before = {where: (pid(machine, where), since(machine, where)) for where in places}
+    daemons = [machine.run("cat", f"/run/podnet-lab/lab/{where}/daemon.pid").stdout.strip() for where in places]
+    assert hurt(watch(machine, "kill", *daemons)) == set()
+    restart(machine, *places)
+    for where in places:
+        wait(machine, where, "grep -q serving /run/daemon.log || grep -q nodes: /run/daemon.log")
+        assert (pid(machine, where), since(machine, where)) == before[where]
+
+
+def test_nodes_have_sessions_with_each_other_in_mode_mesh(machine: "Machine") -> None:
+    """Without reflectors every node speaks to every other; the router hears each node's own routes from it."""
+    up(machine)
+    set_podnet_yaml(machine, "mode: reflectors", "mode: mesh")
+    restart(machine, *NODES, "router")
+    for node in NODES:
+        for other in NODES:
+            if other != node:
+                wait(machine, node, established(other))
+    assert set(sessions(machine, "n3")) == {"n1 ipv4", "n2 ipv4", "n4 ipv4", "n5 ipv4", "router ipv4"}
+    wait(machine, "router", "test $(ip route show proto bird | wc -l) = 5")
+    assert machine.wrong() == []
+
+
+def test_a_router_of_another_as_leads_nodes_to_each_other_in_mode_routers(machine: "Machine") -> None:
+    """As a top-of-rack switch: nodes speak to it alone, by eBGP, and its routes to other nodes are theirs."""
+    up(machine)
+    set_podnet_yaml(machine, "mode: reflectors", "mode: routers")
+    set_podnet_yaml(machine, "role: client", "role: peer\n      as: 65001")
+    restart(machine, *NODES, "router")
+    for node in NODES:
+        wait(machine, node, "test $(ip route show proto bird | wc -l) = 4")
+    assert {name: one["as"] for name, one in sessions(machine, "n3").items()} == {"router ipv4": 65001}
+    assert machine.wrong() == []
+
+
+def test_a_node_that_goes_back_to_another_backend_keeps_no_bird(machine: "Machine") -> None:
+    """podnet.yaml says `direct` again: podnet's BIRD ends, and its routes with it."""
+    up(machine, nodes=3)
+    set_podnet_yaml(machine, "backend: bgp", "backend: direct")
+    restart(machine, "n3")
+    wait(machine, "n3", f"! test -e {CONTROL}")
+    assert machine.on("n3", "ip route show proto bird") == ""
+    assert "10.244.1.0/24 via 10.99.0.11" in machine.on("n3", "ip route")
