@@ -207,7 +207,7 @@ def _templates(configuration: Configuration) -> Iterator[str]:
         takes, tells = _TAKES[kind.takes].format(v=v), _TELLS[kind.tells].format(v=v)
         # A next hop that a reflector tells is another node: where it is, the kernel's other routes say.
         gateway = " gateway recursive;" if kind.internal else ""
-        # Nodes are of one AS: what another node told the router comes back with it in its path (RFC 4271 section 9.1.2).
+        # Nodes are of one AS, so what another told the router has it in its path (RFC 4271 section 9.1.2).
         own = "" if kind.internal or kind.takes == "nothing" else " allow local as 1;"
         again = " import table on;" if kind.takes != "nothing" else ""
         yield "\n".join([

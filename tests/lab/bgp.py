@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tests.lab.conftest import Machine
 
 CONTROL = "/run/podnet/bird/bird.ctl"
+LAB = "/run/podnet-lab/lab"
 CONF = "/run/podnet/bird/bird.conf"
 NODES = ("n1", "n2", "n3", "n4", "n5")
 PATIENCE = "timeout 30 sh -ec"
@@ -76,19 +77,19 @@ def of(flows: set[tuple[str, str]], node: str) -> set[tuple[str, str]]:
 
 def set_podnet_yaml(machine: "Machine", old: str, new: str) -> None:
     """Change the settings that all nodes and the router share; their daemons see it when they are restarted."""
-    path = "/run/podnet-lab/lab/etc-podnet/podnet.yaml"
+    path = f"{LAB}/etc-podnet/podnet.yaml"
     text = machine.run("cat", path).stdout
     assert old in text
     machine.run("sh", "-c", f"printf %s {shlex.quote(text.replace(old, new))} > {path}")
 
 
 def restart(machine: "Machine", *places: str) -> None:
-    """End the daemons at places of the lab and start them anew."""
-    for where in places:
+    """End the daemons at places of the lab, all at once, and start them anew."""
+    old = {where: machine.run("cat", f"{LAB}/{where}/daemon.pid").stdout.strip() for where in places}
+    machine.run("kill", *old.values(), check=False)
+    for where, process in old.items():
         role = "router" if where == "router" else "node"
-        old = machine.run("cat", f"/run/podnet-lab/lab/{where}/daemon.pid").stdout.strip()
-        machine.run("kill", old, check=False)
-        machine.run("sh", "-ec", f"timeout 20 sh -c 'while test -e /proc/{old}; do sleep 0.02; done'")
+        machine.run("sh", "-ec", f"timeout 20 sh -c 'while test -e /proc/{process}/exe; do sleep 0.02; done'")
         words = shlex.join([*PODNET, role, "run"])
         machine.on(where, f"setsid {words} >>/run/daemon.log 2>&1 </dev/null & echo $! >/run/daemon.pid")
-        machine.run("sh", "-c", f"cp /run/podnet-lab/lab/{where}/run/daemon.pid /run/podnet-lab/lab/{where}/daemon.pid")
+        machine.run("cp", f"{LAB}/{where}/run/daemon.pid", f"{LAB}/{where}/daemon.pid")
