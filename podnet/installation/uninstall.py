@@ -31,6 +31,7 @@ from podnet.kernel.facts import boot_id
 from podnet.model import Lease
 from podnet.oneshot import LOCK_SECONDS
 from podnet.plan import Plan
+from podnet.routing import Places, end
 from podnet.store import Reader
 from podnet.store.lock import holder
 
@@ -61,6 +62,8 @@ def uninstall(paths: Paths, *, force: bool = False, purge: bool = False) -> Iter
     remark = told(gone) + (f", and {_number(len(pods), 'pod')} given up" if pods else "")
     yield Did(REMOVED if gone else ABSENT, "the node's part", remark)
     yield Did(LEFT, "/proc/sys/net", "forwarding is as podnet set it; others may rely on it")
+    if end(Places(paths.bird)):
+        yield Did(STOPPED, "podnet's BIRD", "and its routes to other nodes went with it")
     yield from _remove_files(paths)
     yield from _remove_state(paths, purge=purge or not kept)
     yield from _dependents(paths)

@@ -37,7 +37,7 @@ def test_an_unknown_command_is_named_with_the_nearest(podnet: Run) -> None:
     slip = podnet("explian")
     assert slip.exit_code == 2
     assert "no command 'explian': did you mean 'explain'?" in slip.output
-    assert "there are lab, node, add, del, explain" in podnet("qqq").output
+    assert "there are lab, node, router, add, del, explain" in podnet("qqq").output
 
 
 def _raising(error: Exception) -> RootGroup:

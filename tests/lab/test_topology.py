@@ -89,6 +89,7 @@ def test_nodes_are_on_two_lans_where_the_backend_needs_none_in_common(
         "vxlan": [["n1"], ["n2"]],
         "auto": [["n1", "n3"], ["n2"]],
         "wireguard": [["n1"], ["n2"]],
+        "bgp": [["n1", "n2", "n3"], ["n1", "n2", "n3"]],
     }
 
 
