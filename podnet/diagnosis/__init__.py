@@ -4,6 +4,7 @@ Belongs here: what is amiss, how it is told by values, and the remedy.  Does not
 is :mod:`podnet.doctor`'s, and putting it right, which is nobody's: a diagnosis changes nothing.
 """
 
+from podnet.diagnosis.bgp import bgp, silent
 from podnet.diagnosis.clock import boot, clock
 from podnet.diagnosis.conntrack import conntrack, lost
 from podnet.diagnosis.daemon import daemon
@@ -25,6 +26,7 @@ __all__ = [
     "Finding",
     "IPAddress",
     "Severity",
+    "bgp",
     "boot",
     "clock",
     "conntrack",
@@ -39,6 +41,7 @@ __all__ = [
     "overlap",
     "path_mtu",
     "rp_filter",
+    "silent",
     "tunnel_port",
     "uplink",
     "worst_first",

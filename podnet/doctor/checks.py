@@ -6,9 +6,10 @@ each gathers for itself, and what one cannot see hides nothing of another.
 
 import os
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from podnet import datapath, diagnosis
+from podnet.bird import PROTOCOL_BIRD
 from podnet.cluster.nodes import unreachable
 from podnet.daemon.paths import CONFLIST
 from podnet.diagnosis import Finding
@@ -21,10 +22,12 @@ from podnet.doctor.machine import Machine, service_address, some
 from podnet.doctor.place import read_sysctl
 from podnet.doctor.sockets import listeners, listens
 from podnet.doctor.tunnel_devices import device
+from podnet.errors import IOFailure
 from podnet.inspection import View, inspect
 from podnet.inspection.executables import find
 from podnet.kernel.facts import boot_id
 from podnet.mesh import DEVICES
+from podnet.routing.sessions import read_sessions
 
 
 def daemon(machine: Machine) -> Iterator[Finding]:
@@ -35,7 +38,7 @@ def daemon(machine: Machine) -> Iterator[Finding]:
 def nodes(machine: Machine) -> Iterator[Finding]:
     """Who the nodes are, and what the ways to them say of themselves."""
     settings = machine.settings
-    yield from diagnosis.nodes(machine.nodes, settings.node, settings.nodes, machine.mesh.remarks)
+    yield from diagnosis.nodes(machine.nodes, settings.node, settings.nodes, machine.remarks)
 
 
 def uplink(machine: Machine) -> Iterator[Finding]:
@@ -126,6 +129,25 @@ def _addresses(words: list[str]) -> Iterator[diagnosis.IPAddress]:
             yield address
 
 
+def bgp(machine: Machine) -> Iterator[Finding]:
+    """How this node's sessions are, and what they have brought."""
+    settings = machine.settings
+    if settings.backend != "bgp" or machine.own is None:
+        return
+    try:
+        sessions, _ = read_sessions(machine.paths.bird, settings.bgp.socket)
+    except IOFailure as error:
+        yield diagnosis.silent(error.msg)
+        return
+    learned = {
+        ip_network(f"{route.dst}/{route.dst_len}")
+        for route in machine.surroundings.routes
+        if route.protocol == PROTOCOL_BIRD and route.dst is not None
+    }
+    versions = {address.version for address in machine.own.addresses}
+    yield from diagnosis.bgp(sessions, machine.others, versions, learned)
+
+
 def path_mtu(machine: Machine) -> Iterator[Finding]:
     """How wide the ways to other nodes are."""
     facts, network = machine.facts, machine.network
@@ -197,6 +219,7 @@ CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     features,
     lists,
     overlap,
+    bgp,
     path_mtu,
     tunnel_port,
     conntrack,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from podnet.cluster import Settings
+from podnet.daemon import speaking
 from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, own_node_of, wayfinder
 from podnet.daemon.paths import Paths
 from podnet.doctor.place import Place
@@ -81,6 +82,11 @@ class Machine:
     def mesh(self) -> Mesh:
         """The ways to other nodes."""
         return wayfinder(self.settings, self.nodes, self.facts).mesh(self.nodes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of other nodes, such as that their pods are not reached."""
+        return (*self.mesh.remarks, *speaking.remarks(self.settings, self.nodes, self.facts))
 
     @cached_property
     def router(self) -> Router:

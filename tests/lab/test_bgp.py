@@ -1,5 +1,6 @@
 """Real labs whose nodes speak BGP, in two subnets with a router between: who is reached, and what a death costs."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from tests.lab.bgp import (
     wait,
     watch,
 )
+from tests.lab.conftest import PODNET
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Machine
@@ -152,3 +154,29 @@ def test_a_node_that_goes_back_to_another_backend_keeps_no_bird(machine: "Machin
     wait(machine, "n3", f"! test -e {CONTROL}")
     assert machine.on("n3", "ip route show proto bird") == ""
     assert "10.244.1.0/24 via 10.99.0.11" in machine.on("n3", "ip route")
+
+
+def test_the_doctor_names_what_is_amiss_with_bgp(machine: "Machine") -> None:
+    """Healthy, nothing; without one reflector, the session; without a node, its pods; without BIRD, that it is gone."""
+
+    def told(check: str = "bgp") -> list[tuple[str, str]]:
+        words = (*PODNET, "lab", "exec", "n3", "--", "podnet", "doctor", "--json")
+        document = json.loads(machine.run(*words, check=False).stdout)
+        return [(one["severity"], one["what"]) for one in document["findings"] if one["check"] == check]
+
+    up(machine, "--profile", "fast")
+    assert told() == []
+    assert [severity for severity, _ in told("nodes")] == []
+    machine.podnet("lab", "cut", "n5", "--seconds", "2")
+    ((severity, what),) = told()
+    assert (severity, "the pods of node n5, 10.244.5.0/24" in what) == ("broken", True)
+    machine.podnet("lab", "heal", "n5", "--seconds", "0.1")
+    wait(machine, "n3", "ip route show proto bird | grep -q 10.244.5.0/24")
+    machine.on("n2", f"birdc -s {CONTROL} disable \"'podnet.n3.4'\"")
+    wait(machine, "n3", f"! {established('n2')}")
+    ((severity, what),) = told()
+    assert (severity, "session with n2" in what) == ("soon", True)
+    machine.run("kill", machine.run("cat", "/run/podnet-lab/lab/n3/daemon.pid").stdout.strip())
+    machine.run("kill", "-9", pid(machine, "n3"))
+    ((severity, what),) = told()
+    assert (severity, "BIRD does not answer" in what) == ("broken", True)
