@@ -2,8 +2,8 @@
 
 This file makes the place: a folder for the run, and network, mount and process namespaces in which `bench.suite`
 measures. When these end, by whatever cause, the kernel takes away every link, mount and process in them; the folder is
-removed here. Nothing of the machine's own network is touched. `bench.scale` and `bench.cluster` make places of their
-own; they come first, and leave their tables in the folder for the document.
+removed here. Nothing of the machine's own network is touched. `bench.scale`, `bench.bgp`, `bench.deaths` and
+`bench.cluster` make places of their own; they come first, and leave their tables in the folder for the document.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDS = {"ip": "iproute2", "nft": "nftables", "iptables": "iptables", "cc": "gcc", "iperf3": "iperf3"}
+NEEDS = {"ip": "iproute2", "nft": "nftables", "iptables": "iptables", "cc": "gcc", "iperf3": "iperf3", "bird": "bird2"}
 REFERENCE = "/usr/lib/cni/bridge"
-ELSEWHERE = {"scale": "bench.scale", "burst": "bench.cluster"}
+ELSEWHERE = {"scale": "bench.scale", "bgp": "bench.bgp", "deaths": "bench.deaths", "burst": "bench.cluster"}
 """Sections that are programs of their own."""
 
 

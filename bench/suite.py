@@ -233,7 +233,7 @@ def document(folder: Path, facts: Sequence[str], all_tables: Sequence[Table]) ->
 
 def elsewhere(folder: Path) -> Iterator[Path]:
     """Yield the files of tables that other programs left: the last is not there where Kubernetes cannot be built."""
-    return (path for name in ("scale", "burst") if (path := folder / f"{name}.md").exists())
+    return (path for name in ("scale", "bgp", "deaths", "burst") if (path := folder / f"{name}.md").exists())
 
 
 def sections(names: Sequence[str]) -> set[str]:
