@@ -1,4 +1,4 @@
-"""Bits: a number of which some bits are known; so a whole pod CIDR is one value, and so is a header half of which varies.
+"""Bits: a number of which some bits are known; so a whole pod CIDR is one value, and so is a header that varies.
 
 A bit that is not known may be either.  What is asked of such a value has three answers: yes, no, and None where it
 depends on the bits that are not known.

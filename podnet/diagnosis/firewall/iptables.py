@@ -8,14 +8,13 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from ipaddress import ip_network
 from struct import pack
 
-from podnet.diagnosis.firewall.packet import ADDRESS_TYPES
 from podnet.diagnosis.firewall.ruleset import Chain, Rule, Ruleset
 from podnet.diagnosis.firewall.xtables import STATES
 from podnet.errors import DecodeError
 from podnet.netlink.attributes import attribute
 from podnet.nft import ACCEPT, DROP, RETURN, Base, Table, Verdict, goto, jump
 from podnet.nft.chain import POLICIES
-from podnet.nft.datatype import IFNAMSIZ, PROTOCOLS
+from podnet.nft.datatype import ADDRESS_TYPES, IFNAMSIZ, PROTOCOLS
 from podnet.nft.expr import Bitwise, Cmp, Expression, Immediate, Meta, Payload, Range, Unknown, meta
 from podnet.nft.expr import range as between
 from podnet.nft.expr.payload import NETWORK, TRANSPORT
@@ -31,7 +30,7 @@ Write = Callable[[list[str], bool], Iterable[Expression]]
 
 
 def tables(text: str, family: str) -> tuple[Ruleset, ...]:
-    """Return the tables that `text` is the listing of, `family` ``ip`` or ``ip6``; raise `DecodeError` for no listing."""
+    """Return the tables that `text` lists, `family` ``ip`` or ``ip6``; raise `DecodeError` where it is no listing."""
     found: list[Ruleset] = []
     for line in text.splitlines():
         if line.startswith("*"):

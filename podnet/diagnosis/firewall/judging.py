@@ -12,11 +12,12 @@ import msgspec
 
 from podnet.diagnosis.firewall import xtables
 from podnet.diagnosis.firewall.bits import Bits, Truth, both, negated
-from podnet.diagnosis.firewall.packet import ADDRESS_TYPES, Link, Packet, in_host_order
+from podnet.diagnosis.firewall.packet import Link, Packet, in_host_order
 from podnet.diagnosis.firewall.ruleset import Lookups, Rule
 from podnet.errors import DecodeError
 from podnet.netlink.attributes import attributes
 from podnet.nft import Verdict
+from podnet.nft.datatype import ADDRESS_TYPES
 from podnet.nft.expr import (
     Bitwise,
     Byteorder,

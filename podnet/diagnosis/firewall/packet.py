@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from podnet.diagnosis.firewall.bits import Bits
-from podnet.nft.datatype import ADDRESS_TYPES as ADDRESS_TYPES
 from podnet.nft.datatype import CT_STATES, ETHER_TYPES, IFNAMSIZ, PROTOCOLS
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network

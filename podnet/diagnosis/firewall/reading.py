@@ -181,10 +181,7 @@ def _lookups(message: SetMessage, payloads: Iterable[bytes]) -> Lookups:
     fields = (message.description.fields or ()) if concatenated and message.description else ()
     if any(not isinstance(m.key, bytes) and not (m.flags or 0) & CATCHALL for m in messages):
         whole = False
-    if flags & INTERVAL and not concatenated:
-        members = tuple(_intervals(messages))
-    else:
-        members = tuple(_members(messages))
+    members = tuple((_intervals if flags & INTERVAL and not concatenated else _members)(messages))
     rest = [Member(bytes(size), b"\xff" * size, m.data) for m in messages if (m.flags or 0) & CATCHALL]
     # The catch-all element is what is found where no other is: last, and found where the others are not sure.
     return Lookups(size, (*members, *rest), fields, _text(message, messages), whole)

@@ -36,8 +36,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What of this node the packets are made of.
 
     `cidrs` are its pods', `others` those of other nodes' pods; `addresses` its own, `peers` those of other nodes.
-    Pods' packets come by `from_pods` (br0, where pods are bridged) and leave by `to_pods`; other nodes' pods are reached by
-    any of `ways`, tunnel or uplink.  `ports` are those of the backend.
+    Pods' packets come by `from_pods` (br0, where pods are bridged) and leave by `to_pods`; other nodes' pods are
+    reached by any of `ways`, tunnel or uplink.  `ports` are those of the backend.
     """
 
     cidrs: tuple[IPNetwork, ...]

@@ -14,10 +14,10 @@ from struct import Struct, error
 from typing import NamedTuple
 
 from podnet.diagnosis.firewall.bits import Bits, Truth, both, negated
-from podnet.diagnosis.firewall.packet import ADDRESS_TYPES, Packet, in_host_order
+from podnet.diagnosis.firewall.packet import Packet, in_host_order
 from podnet.errors import DecodeError
 from podnet.netlink.attributes import attributes, be32, string
-from podnet.nft.datatype import PROTOCOLS
+from podnet.nft.datatype import ADDRESS_TYPES, PROTOCOLS
 from podnet.nft.expr import Unknown
 
 STATES = {"INVALID": 1, "NEW": 8, "RELATED": 4, "ESTABLISHED": 2, "UNTRACKED": 256, "SNAT": 64, "DNAT": 128}
