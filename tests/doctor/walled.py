@@ -62,9 +62,9 @@ class Walled:
         result = node.cni("ADD", node.pod("red"))
         self.pod = {ip_address(address).version: address for address in result.addresses}
         for version in versions:
-            length = 32 if version == 4 else 128
+            length, more = (32, []) if version == 4 else (128, ["nodad"])
             for address in (OTHER_POD[version], OUTSIDE[version]):
-                node.run("ip", "addr", "add", f"{address}/{length}", "dev", "lo", pod="outside")
+                node.run("ip", "addr", "add", f"{address}/{length}", "dev", "up1", *more, pod="outside")
             node.run("ip", "route", "add", OWN[version], "via", NODE[version], pod="outside")
         self.nft(WATCH)
 
@@ -103,12 +103,15 @@ class Walled:
         return findings(self.rulesets(), self.facts(*ports))
 
     def passes(self, source: str, target: str, port: int = PORT) -> bool:
-        """Send datagrams from a namespace to an address; tell whether the kernel let them through this node's hooks.
+        """Send datagrams from a pod, the node, or another node's pod (`outside`) to an address; tell whether the kernel let them through this node's hooks.
 
         The last is waited for before all rules; what is counted there has by then been through the others' rules.
         """
         self.nft("reset counter inet watch before\nreset counter inet watch behind")
-        with self.node.udp(source, "::" if ":" in target else "0.0.0.0") as sender:
+        version = 6 if ":" in target else 4
+        any_address = ("0.0.0.0", "::")[version == 6]  # noqa: S104 - in a namespace
+        speaker = OTHER_POD[version] if source == "outside" and port == PORT else any_address
+        with self.node.udp(source, speaker) as sender:
             for _ in range(TIMES):
                 self._send(sender, target, port)
         eventually(lambda: self.count("before") >= TIMES, "datagrams at this node")

@@ -4,7 +4,7 @@ What podnet does not speak stands in brackets, as ``nft --debug=netlink`` has it
 it by chain and handle.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -75,9 +75,21 @@ class _Term(NamedTuple):
 
 def nft(rule: Rule, sets: Mapping[str, Lookups], family: str) -> str:
     """Return the rule as ``nft -s list`` prints it, without its handle."""
-    found = list(phrases(rule, sets, family))
+    found = phrases(rule, sets, family)
     words = [phrase.text for index, phrase in enumerate(found) if not _is_implied(phrase, found[index + 1 :])]
     return " ".join([*words, *([f'comment "{rule.comment}"'] if rule.comment else [])])
+
+
+def _ranges(found: Iterable[Phrase]) -> list[Phrase]:
+    """Return phrases with ``>= first`` and ``<= last`` of the same joined, as nft prints ranges."""
+    joined: list[Phrase] = []
+    for phrase in found:
+        before = joined[-1] if joined else None
+        if before and before.left == phrase.left and (before.operator, phrase.operator) == (">= ", "<= "):
+            joined[-1] = phrase._replace(operator="", right=f"{before.right}-{phrase.right}")
+        else:
+            joined.append(phrase)
+    return joined
 
 
 def _is_implied(phrase: Phrase, following: list[Phrase]) -> bool:
@@ -87,8 +99,12 @@ def _is_implied(phrase: Phrase, following: list[Phrase]) -> bool:
     return any(_REQUIRED.get(one.requires, one.requires) == phrase.right for one in following)
 
 
-def phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> Iterator[Phrase]:
-    """Yield the rule phrase by phrase."""
+def phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> list[Phrase]:
+    """Return the rule phrase by phrase."""
+    return _ranges(_phrases(rule, sets, family))
+
+
+def _phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> Iterator[Phrase]:
     terms: dict[int, _Term] = {}
     protocol = ""
     for expression in rule.expressions:
