@@ -89,6 +89,10 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         value = SEEN_REPLY if self.state == CT_STATES[ESTABLISHED] else 0
         return in_host_order(value, 4, known)
 
+    def at(self, *, iif: Link | None = None, oif: Link | None = None, **types: str) -> "Packet":
+        """Return the packet at a hook that has these links; `types` are routing's, where they are not ``unicast``."""
+        return msgspec.structs.replace(self, iif=iif, oif=oif, **types)
+
     def joined(self, other: "Packet") -> "Packet":
         """Return what is known of a packet that came by either way through the rules."""
         if self == other:

@@ -158,12 +158,8 @@ def _between_nodes(facts: Facts, port: Port, own: IPAddress) -> Iterator[Way]:
 _Hooks = tuple[tuple[str, Packet], ...]
 
 
-def _at(of: Packet, iif: Link | None = None, oif: Link | None = None, **types: str) -> Packet:
-    return msgspec.structs.replace(of, iif=iif, oif=oif, **types)
-
-
 def _forwarded(of: Packet, iif: Link, oif: Link) -> _Hooks:
-    arriving, leaving = _at(of, iif), _at(of, iif, oif)
+    arriving, leaving = of.at(iif=iif), of.at(iif=iif, oif=oif)
     return (
         ("ingress", arriving),
         ("prerouting", arriving),
@@ -174,10 +170,10 @@ def _forwarded(of: Packet, iif: Link, oif: Link) -> _Hooks:
 
 
 def _received(of: Packet, iif: Link) -> _Hooks:
-    arriving = _at(of, iif, destination_type="local")
+    arriving = of.at(iif=iif, destination_type="local")
     return ("ingress", arriving), ("prerouting", arriving), ("input", arriving)
 
 
 def _sent(of: Packet, oif: Link) -> _Hooks:
-    leaving = _at(of, None, oif, source_type="local")
+    leaving = of.at(oif=oif, source_type="local")
     return ("output", leaving), ("postrouting", leaving), ("egress", leaving)

@@ -37,8 +37,10 @@ from podnet.nft.selector import SELECTORS, Selector
 
 _OPERATORS = ("", "!= ", "< ", "<= ", "> ", ">= ")
 _BITMASKS = {"ct state": CT_STATES, "ct status": CT_STATUSES}
-_DEPENDENCIES = {"meta l4proto": {"tcp", "udp", "sctp", "icmp", "icmpv6"}, "meta nfproto": {"ipv4", "ipv6"}}
-_REQUIRED = {"ip": "ipv4", "ip6": "ipv6"}
+_DEPENDENCIES = {"meta l4proto": {"tcp", "udp", "sctp", "icmp", "icmpv6"}, "meta nfproto": {"ipv4", "ipv6"},
+                 "meta protocol": {"ip", "ip6"}}  # fmt: skip
+_VERSIONS = {"ip": "ipv4", "ip6": "ipv6"}
+_HEADERS = {"ipv4": "ip", "ipv6": "ip6"}
 _ICMP = {
     reject.ICMP: {0: "net-unreachable", 1: "host-unreachable", 2: "prot-unreachable", 3: "port-unreachable",
                   9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited"},
@@ -96,7 +98,7 @@ def _is_implied(phrase: Phrase, following: list[Phrase]) -> bool:
     """Tell whether nft leaves a match out since one that follows supposes it."""
     if phrase.operator or phrase.right not in _DEPENDENCIES.get(phrase.left, ()):
         return False
-    return any(_REQUIRED.get(one.requires, one.requires) == phrase.right for one in following)
+    return any(phrase.right in {one.requires, _VERSIONS.get(one.requires)} for one in following)
 
 
 def phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> list[Phrase]:
@@ -107,15 +109,18 @@ def phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> list[Phrase
 def _phrases(rule: Rule, sets: Mapping[str, Lookups], family: str) -> Iterator[Phrase]:
     terms: dict[int, _Term] = {}
     protocol = ""
+    about = family  # of a rule of both families that looks at one, "ipv4" or "ipv6"
     for expression in rule.expressions:
-        if (term := _loaded(expression, family, protocol)) is not None:
+        if (term := _loaded(expression, {protocol, _HEADERS.get(about, about)})) is not None:
             terms[_register(expression, "dreg")] = term
         elif isinstance(expression, Bitwise) and expression.sreg in terms and isinstance(expression.mask, bytes):
             terms[expression.dreg] = terms[expression.sreg]._replace(mask=expression.mask)
         else:
-            phrase = _phrase(expression, terms.get(_register(expression, "sreg")), sets, family)
+            phrase = _phrase(expression, terms.get(_register(expression, "sreg")), sets, about)
             if phrase.left == "meta l4proto" and not phrase.operator:
                 protocol = phrase.right
+            elif phrase.left in {"meta nfproto", "meta protocol"} and not phrase.operator:
+                about = _VERSIONS.get(phrase.right, phrase.right)
             yield phrase
 
 
@@ -123,16 +128,14 @@ def _register(expression: Expression, which: str) -> int:
     return getattr(expression, which, None) or 0
 
 
-def _loaded(expression: Expression, family: str, protocol: str) -> _Term | None:
-    """Return what an expression loads; of selectors that load the same the one that the protocol tells."""
+def _loaded(expression: Expression, protocols: set[str]) -> _Term | None:
+    """Return what an expression loads; of selectors that load the same the one that the packet's `protocols` tell."""
     if not _register(expression, "dreg") or isinstance(expression, Immediate | Lookup | Bitwise):
         return None
     length = expression.length if isinstance(expression, Payload) else 0
     found = [s for s in SELECTORS.values() if _loads(s, expression)]
-    found.sort(key=lambda s: (s.requires not in {protocol, family}, s.requires != ""))
-    if found and (found[0].requires in {protocol, family, ""} or family == "inet"):
-        return _Term(found[0], length)
-    return None
+    found = [s for s in found if not s.requires or s.requires in protocols]
+    return _Term(max(found, key=lambda s: s.requires), length) if found else None
 
 
 def _loads(selector: Selector, expression: Expression) -> bool:
@@ -152,7 +155,9 @@ def _phrase(expression: Expression, term: _Term | None, sets: Mapping[str, Looku
         extension = xtables.Extension.of(expression)
         return Phrase("", extension=extension, kind=expression.name)
     write = _STATEMENTS.get(type(expression))
-    return Phrase(f"[ {expression.listing} ]" if write is None else write(expression, family))
+    told = isinstance(expression, Reject) and expression.type == reject.ICMP
+    text = f"[ {expression.listing} ]" if write is None else write(expression, family)
+    return Phrase(text, requires=_HEADERS.get(family, "") if told else "")
 
 
 def _match(expression: Expression, term: _Term, sets: Mapping[str, Lookups]) -> Phrase:
@@ -211,11 +216,12 @@ def _reject(expression: Expression, family: str) -> str:
         return ""
     if expression.type == reject.TCP_RST:
         return "reject with tcp reset"
-    version = family == "ip6" and expression.type == reject.ICMP
-    names = _ICMPV6 if version else _ICMP.get(expression.type, {})
+    six = family in {"ip6", "ipv6"} and expression.type == reject.ICMP
+    names = _ICMPV6 if six else _ICMP.get(expression.type, {})
     name = names.get(expression.code or 0, str(expression.code))
-    word = "icmpv6" if version else "icmpx" if expression.type == reject.ICMPX else "icmp"
-    return "reject" if name == "port-unreachable" else f"reject with {word} {name}"
+    word = "icmpv6" if six else "icmpx" if expression.type == reject.ICMPX else "icmp"
+    usual = name == "port-unreachable" and family in {"ip", "ip6", "inet"}
+    return "reject" if usual else f"reject with {word} {name}"
 
 
 def _log(expression: Expression, _: str) -> str:

@@ -75,9 +75,15 @@ def text(match: Extension) -> str:
     """Return the match as iptables-save has it, or the module's name alone where its blob is not decoded."""
     writer = _TEXTS.get((match.name, match.revision)) or _TEXTS.get((match.name, -1))
     try:
-        return f"-m {match.name}{f' {writer(match.info)}' if writer else ''}"
+        words = f"-m {match.name}{f' {writer(match.info)}' if writer else ''}"
+        return words.replace("conntrack --ctstate", "state --state") if _is_alias(match) else words
     except (error, IndexError):
         return f"-m {match.name}"
+
+
+def _is_alias(match: Extension) -> bool:
+    """Tell whether conntrack is what was asked for as the older module state."""
+    return match.name == "conntrack" and bool(_conntrack(match.info)[0] & _ALIAS)
 
 
 def marked(target: Extension, packet: Packet) -> Bits:
