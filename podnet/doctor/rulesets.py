@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from podnet.diagnosis.firewall import Reading, Ruleset, Rulesets, Unread
+from podnet.diagnosis.firewall import Link, Reading, Ruleset, Rulesets, Unread
 from podnet.diagnosis.firewall.iptables import PRIORITIES, tables
 from podnet.errors import DecodeError, IOFailure
 from podnet.kernel.socket import NetlinkSocket
-from podnet.netlink.message import NETLINK_NETFILTER, NLM_F_DUMP, Request
+from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_DUMP, Request
+from podnet.netlink.rtnl import Link as LinkMessage
+from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.nft import Table
 from podnet.nft.dump import list_elements
 from podnet.nft.message import GETCHAIN, GETGEN, GETRULE, GETSET, NFGENMSG, GenerationMessage
@@ -43,6 +45,20 @@ def read() -> Rulesets:
         except (DecodeError, OSError, subprocess.SubprocessError) as error:
             unread.append(Unread(f"iptables-legacy (family {family})", str(error)))
     return Rulesets(tuple(found), tuple(unread))
+
+
+def link(name: str) -> Link:
+    """Return a link as rules may name it, by index and group too; of one that is not there the name alone is known."""
+    route = NetlinkSocket(NETLINK_ROUTE, brief=True)
+    try:
+        replies = route.transact([LinkMessage(ifname=name, ext_mask=RTEXT_FILTER_SKIP_STATS).get()]).replies
+    finally:
+        route.close()
+    if not replies:
+        return Link(name)
+    found = LinkMessage.decode(replies[0].payload)
+    kind = found.linkinfo.kind if found.linkinfo else None
+    return Link(name, index=found.index, group=found.group or 0, kind=kind)
 
 
 def _listed() -> Rulesets:

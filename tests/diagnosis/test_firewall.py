@@ -10,8 +10,7 @@ from podnet.diagnosis.firewall import Facts, Link, Port, Rulesets, Unread, findi
 from podnet.diagnosis.firewall.iptables import tables
 from podnet.diagnosis.firewall.ruleset import Chain, Lookups, Member, Rule, Ruleset
 from podnet.nft import ACCEPT, DROP, Base, Table, Verdict
-from podnet.nft.expr import Cmp, Ct, Expression, Immediate, Lookup, Meta, Notrack, Payload, Unknown
-from podnet.nft.expr import ct, meta
+from podnet.nft.expr import Cmp, Ct, Expression, Immediate, Lookup, Meta, Notrack, Payload, Unknown, ct, meta
 
 FACTS = Facts(
     cidrs=(ip_network("10.244.1.0/24"),),
@@ -52,19 +51,25 @@ def nft_table(*rules: tuple[Expression, ...], hook: str = "forward", sets: dict[
             "-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN",
             "ACCEPT DROP ACCEPT",
             "docker",
-            "iptables-legacy -I DOCKER-USER -s 10.244.1.0/24 -j ACCEPT && "
-            "iptables-legacy -I DOCKER-USER -d 10.244.1.0/24 -j ACCEPT",
+            (
+                "iptables-legacy -I DOCKER-USER -s 10.244.1.0/24 -j ACCEPT && "
+                "iptables-legacy -I DOCKER-USER -d 10.244.1.0/24 -j ACCEPT"
+            ),
         ),
         (
-            "-A FORWARD -j ufw-before-forward\n-A ufw-before-forward -m conntrack --ctstate ESTABLISHED -j ACCEPT\n"
-            "-A DOCKER -i docker0 -j DROP",
+            (
+                "-A FORWARD -j ufw-before-forward\n-A ufw-before-forward -m conntrack --ctstate ESTABLISHED -j ACCEPT\n"
+                "-A DOCKER -i docker0 -j DROP"
+            ),
             "ACCEPT DROP ACCEPT",
             "ufw",
             "ufw route allow from 10.244.1.0/24 && ufw route allow to 10.244.1.0/24",
         ),
         (
-            "-A INPUT -j ufw-user-input\n-A ufw-user-input -s 10.244.0.0/16 -j ACCEPT\n"
-            "-A ufw-user-input -p tcp --dport 179 -j ACCEPT\n-A ufw-user-input -p tcp --sport 179 -j ACCEPT",
+            (
+                "-A INPUT -j ufw-user-input\n-A ufw-user-input -s 10.244.0.0/16 -j ACCEPT\n"
+                "-A ufw-user-input -p tcp --dport 179 -j ACCEPT\n-A ufw-user-input -p tcp --sport 179 -j ACCEPT"
+            ),
             "DROP ACCEPT ACCEPT",
             "ufw",
             "ufw allow in on eth0 to any port 4789 proto udp",
@@ -73,8 +78,10 @@ def nft_table(*rules: tuple[Expression, ...], hook: str = "forward", sets: dict[
             "-A FORWARD -i docker0 -j ACCEPT\n-A FORWARD -s 10.244.0.0/16 -d 10.244.0.0/16 -j REJECT",
             "ACCEPT ACCEPT ACCEPT",
             "somebody",
-            "iptables-legacy -I FORWARD 2 -s 10.244.1.0/24 -j ACCEPT && "
-            "iptables-legacy -I FORWARD 2 -d 10.244.1.0/24 -j ACCEPT",
+            (
+                "iptables-legacy -I FORWARD 2 -s 10.244.1.0/24 -j ACCEPT && "
+                "iptables-legacy -I FORWARD 2 -d 10.244.1.0/24 -j ACCEPT"
+            ),
         ),
         (
             "-A OUTPUT -p tcp -m tcp --sport 179 -j DROP",
@@ -83,14 +90,16 @@ def nft_table(*rules: tuple[Expression, ...], hook: str = "forward", sets: dict[
             "iptables-legacy -I OUTPUT 1 -o eth0 -p tcp --sport 179 -j ACCEPT",
         ),
         (
-            "-A FORWARD -o eth0 -m set ! --match-set x dst -j ACCEPT\n-A FORWARD -j cali-FORWARD\n"
-            "-A cali-FORWARD -d 10.244.0.0/16 -m comment --comment cali:1 -j DROP",
+            (
+                "-A FORWARD -o eth0 -m set ! --match-set x dst -j ACCEPT\n-A FORWARD -j cali-FORWARD\n"
+                "-A cali-FORWARD -d 10.244.0.0/16 -m comment --comment cali:1 -j DROP"
+            ),
             "ACCEPT ACCEPT ACCEPT",
             "Calico",
             "`kubectl get networkpolicies -A` shows what is asked for; nothing is amiss if that is it",
         ),
     ],
-)  # fmt: skip
+)
 def test_whose_a_drop_is_and_what_to_type(lines: str, policies: str, who: str, remedy: str) -> None:
     """By the names of chains; ufw's and docker's policies are told apart by theirs."""
     found = [f for f in found_in(table(lines, policies)) if f.severity == "broken"]

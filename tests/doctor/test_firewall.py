@@ -15,7 +15,10 @@ from tests.live.conftest import make_node
 pytestmark = pytest.mark.live
 
 TUNNEL = Port("udp", VXLAN, "VXLAN")
-PROGRAMS = {"nft": {4: "iptables-nft", 6: "ip6tables-nft"}, "legacy": {4: "iptables-legacy", 6: "ip6tables-legacy"}}
+PROGRAMS: dict[str, dict[int, str]] = {
+    "nft": {4: "iptables-nft", 6: "ip6tables-nft"},
+    "legacy": {4: "iptables-legacy", 6: "ip6tables-legacy"},
+}
 
 DOCKER = """
 {0} -P FORWARD DROP
@@ -226,8 +229,10 @@ def test_the_nodes_own_port(walled: Walled, hook: str, rule: str, source: str, t
         ("-A OUTPUT -d 10.244.1.0/24 -o veth-+ -j DROP", "", "red"),
         ("-A INPUT -s 10.244.0.0/16 -j DROP", "red", NODE[4]),
         (
-            "-A FORWARD -s 10.244.1.0/24 ! -d 10.244.0.0/16 -o up0 -p udp -m conntrack --ctstate NEW "
-            '-m comment --comment "not out" -j REJECT --reject-with icmp-host-prohibited',
+            (
+                "-A FORWARD -s 10.244.1.0/24 ! -d 10.244.0.0/16 -o up0 -p udp -m conntrack --ctstate NEW "
+                '-m comment --comment "not out" -j REJECT --reject-with icmp-host-prohibited'
+            ),
             "red",
             "world",
         ),
@@ -249,6 +254,49 @@ def test_a_line_of_iptables_is_named_as_it_prints_it(
     walled.type(found.remedy)
     assert walled.passes(source, address)
     assert walled.findings(TUNNEL) == []
+
+
+HARD = """
+table inet hard {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established accept
+        tcp dport 22 accept
+    }
+    chain forward {
+        type filter hook forward priority 0; policy drop;
+    }
+}
+"""
+
+
+def test_a_policy_of_nfts_that_drops(walled: Walled) -> None:
+    """As on a node that was hardened: what is accepted for pods comes at the end, before the policy."""
+    walled.nft(HARD)
+    assert not walled.passes("red", OTHER_POD[4])
+    assert not walled.passes("outside", NODE[4], VXLAN)
+    assert not walled.passes("red", NODE[4])
+    found = walled.findings(TUNNEL)
+    assert {f.evidence for f in found} == {
+        f"nft -a list chain inet hard {chain}: policy drop" for chain in ("input", "forward")
+    }
+    for finding in found:
+        walled.type(finding.remedy)
+    assert walled.passes("red", OTHER_POD[4])
+    assert walled.passes("outside", NODE[4], VXLAN)
+    assert walled.passes("red", NODE[4])
+    assert walled.findings(TUNNEL) == []
+
+
+def test_a_rule_by_a_links_index(walled: Walled) -> None:
+    """What nft calls `iif` and not `iifname` is a number that the link has now."""
+    walled.rules("inet mine forward", "forward", 'iif "up0" drop')
+    assert not walled.passes("outside", walled.pod[4])
+    found = only(walled.findings())
+    assert found.severity == "broken"
+    walled.type(found.remedy)
+    assert walled.passes("outside", walled.pod[4])
+    assert walled.findings() == []
 
 
 def test_a_chain_that_cannot_be_told_hides_no_drop(walled: Walled) -> None:

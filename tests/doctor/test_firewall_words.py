@@ -41,6 +41,7 @@ NFT_RULES = [
     "reject with icmpx admin-prohibited",
     "meta nfproto ipv4 reject with icmp host-prohibited",
     "meta l4proto tcp reject with tcp reset",
+    "iif 77 oif 78 drop",
     'ip daddr 1.1.1.1 drop comment "of someone"',
 ]
 

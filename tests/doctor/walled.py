@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_network
 from socket import socket
 
 from podnet.diagnosis import Finding
-from podnet.diagnosis.firewall import Facts, Link, Port, Rulesets, findings
+from podnet.diagnosis.firewall import POD, Facts, Link, Port, Rulesets, findings
 from podnet.diagnosis.firewall.ways import OUTSIDE
-from podnet.doctor.rulesets import read
+from podnet.doctor.rulesets import link, read
 from podnet.kernel.namespace import entered
 from podnet.testing.node import Node
 from podnet.testing.waiting import eventually
@@ -20,7 +20,7 @@ TIMES = 3
 PEER = {4: "10.99.0.1", 6: "fd99::1"}
 OTHERS = {4: "10.244.2.0/24", 6: "fd00:10:244:2::/64"}
 OTHER_POD = {4: "10.244.2.7", 6: "fd00:10:244:2::7"}
-OWN = {4: "10.244.1.0/24", 6: "fd00:10:244:1::/64"}
+OWN: dict[int, str] = {4: "10.244.1.0/24", 6: "fd00:10:244:1::/64"}
 NODE = {4: "10.99.0.11", 6: "fd99::11"}
 
 WATCH = f"""
@@ -60,7 +60,7 @@ class Walled:
         node.configure(datapath, versions, peers=peer)
         node.start()
         result = node.cni("ADD", node.pod("red"))
-        self.pod = {ip_address(address).version: address for address in result.addresses}
+        self.pod: dict[int, str] = {ip_address(address).version: address for address in result.addresses}
         for version in versions:
             length, more = (32, []) if version == 4 else (128, ["nodad"])
             for address in (OTHER_POD[version], OUTSIDE[version]):
@@ -81,16 +81,16 @@ class Walled:
     def facts(self, *ports: Port) -> Facts:
         """Return what the diagnosis is told of the node."""
         v = self.versions
-        index = self.node.links()["up0"]["ifindex"]
-        bridge = {"from_pods": Link("br0", kind="bridge")} if self.datapath == "bridge" else {}
+        with entered(self.node.place(""), self.node._home):
+            uplink = link("up0")
         return Facts(
             cidrs=tuple(ip_network(OWN[version]) for version in v),
-            uplink=Link("up0", index=index, group=0, kind="veth"),
+            uplink=uplink,
             others=tuple(ip_network(OTHERS[version]) for version in v),
             addresses=tuple(ip_address(NODE[version]) for version in v),
             peers=tuple(ip_address(PEER[version]) for version in v),
             ports=ports,
-            **bridge,
+            from_pods=Link("br0", kind="bridge") if self.datapath == "bridge" else POD,
         )
 
     def rulesets(self) -> Rulesets:
@@ -103,7 +103,7 @@ class Walled:
         return findings(self.rulesets(), self.facts(*ports))
 
     def passes(self, source: str, target: str, port: int = PORT) -> bool:
-        """Send datagrams from a pod, the node, or another node's pod (`outside`) to an address; tell whether the kernel let them through this node's hooks.
+        """Tell whether the kernel lets datagrams pass, from a pod, the node, or another node's pod (`outside`).
 
         The last is waited for before all rules; what is counted there has by then been through the others' rules.
         """

@@ -21,7 +21,8 @@ WEB, DNS, KUBELET = 443, 53, 10250
 PEERS = 8
 """More CIDRs of other nodes are one packet, to any address in what they have in common."""
 
-POD = Link("veth-", group=GROUP_PODS, kind="veth", whole=False)
+POD = Link("veth-", index=0x7FFFFFFF, group=GROUP_PODS, kind="veth", whole=False)
+"""A pod's link, whichever; its index is one that no link has, since a rule by index means one link, hardly a pod's."""
 
 
 class Port(NamedTuple):

@@ -24,11 +24,13 @@ from podnet.nft.expr import (
     Limit,
     Log,
     Lookup,
+    Meta,
     Payload,
     Range,
     Reject,
     Unknown,
     lookup,
+    meta,
     reject,
 )
 from podnet.nft.expr import range as between
@@ -47,6 +49,14 @@ _ICMP = {
     reject.ICMPX: {0: "no-route", 1: "port-unreachable", 2: "host-unreachable", 3: "admin-prohibited"},
 }  # fmt: skip
 _ICMPV6 = {0: "no-route", 1: "admin-prohibited", 3: "addr-unreachable", 4: "port-unreachable"}
+
+
+_LINKS = (
+    Selector("iif", "devgroup", lambda register: Meta(key=meta.KEYS["iif"], dreg=register)),
+    Selector("oif", "devgroup", lambda register: Meta(key=meta.KEYS["oif"], dreg=register)),
+)
+"""Links by index, a number as a group is: nft prints the name that the link has at the moment."""
+_SELECTORS = (*SELECTORS.values(), *_LINKS)
 
 
 class Phrase(NamedTuple):
@@ -133,7 +143,7 @@ def _loaded(expression: Expression, protocols: set[str]) -> _Term | None:
     if not _register(expression, "dreg") or isinstance(expression, Immediate | Lookup | Bitwise):
         return None
     length = expression.length if isinstance(expression, Payload) else 0
-    found = [s for s in SELECTORS.values() if _loads(s, expression)]
+    found = [s for s in _SELECTORS if _loads(s, expression)]
     found = [s for s in found if not s.requires or s.requires in protocols]
     return _Term(max(found, key=lambda s: s.requires), length) if found else None
 
