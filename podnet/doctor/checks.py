@@ -13,10 +13,12 @@ from podnet.bird import PROTOCOL_BIRD
 from podnet.cluster.nodes import unreachable
 from podnet.daemon.paths import CONFLIST
 from podnet.diagnosis import Finding
+from podnet.diagnosis.firewall import findings
 from podnet.diagnosis.lists import needed
 from podnet.diagnosis.path_mtu import width
 from podnet.diagnosis.uplink import Reached
-from podnet.doctor import link_files, probing, trying
+from podnet.doctor import firewall as firewall_facts
+from podnet.doctor import link_files, probing, rulesets, trying
 from podnet.doctor.arrivals import arrivals
 from podnet.doctor.machine import Machine, service_address, some
 from podnet.doctor.place import read_sysctl
@@ -209,7 +211,12 @@ def exhaustion(machine: Machine) -> Iterator[Finding]:
     yield from diagnosis.exhaustion(machine.ranges, kubernetes=not machine.settings.nodes)
 
 
-# What a firewall of others drops is one more: `firewall`, of the rulesets that `podnet.doctor.rulesets` lists.
+def firewall(machine: Machine) -> Iterator[Finding]:
+    """Walk packets through the rules of others."""
+    if machine.facts.uplink:  # without one, that is what is amiss
+        yield from findings(rulesets.read(), firewall_facts.facts(machine))
+
+
 CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     daemon,
     nodes,
@@ -226,4 +233,5 @@ CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     link_daemons,
     clock,
     exhaustion,
+    firewall,
 )

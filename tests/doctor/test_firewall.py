@@ -9,6 +9,7 @@ from podnet.diagnosis import Finding
 from podnet.diagnosis.firewall import Port
 from podnet.diagnosis.firewall.ways import OUTSIDE
 from podnet.testing.node import Node
+from tests.doctor.conftest import ask
 from tests.doctor.walled import NODE, OTHER_POD, OWN, PEER, VXLAN, Walled
 from tests.live.conftest import make_node
 
@@ -307,3 +308,26 @@ def test_a_chain_that_cannot_be_told_hides_no_drop(walled: Walled) -> None:
     assert [f.severity for f in found if "table ip mine" in f.what] == ["note", "note"]
     assert [f.severity for f in found if "table ip filter" in f.what] == ["note", "broken"]
     assert not walled.passes("red", OTHER_POD[4])
+
+
+@pytest.mark.parametrize("backend", ["direct", "vxlan", "auto"])
+@pytest.mark.parametrize("datapath", ["ptp", "bridge"])
+def test_the_doctor_is_told_which_links_and_ports_are_meant(
+    serving: Callable[..., Node], datapath: str, backend: str
+) -> None:
+    """A firewall that knows them by name and lets them pass is no finding; one that knows none of them is."""
+    node = serving(datapath, f"backend: {backend}")
+    way = "podnet-vx4" if backend == "vxlan" else "up0"
+    bridged = "br0" if datapath == "bridge" else "veth-*"
+    base = "add chain inet wall {0} {{ type filter hook {0} priority 0; policy drop; }}"
+    node.sh("nft 'add table inet wall; " + "; ".join(base.format(hook) for hook in ("input", "forward")) + "'")
+    broken = {finding["evidence"] for finding in ask(node).of("firewall") if finding["severity"] == "broken"}
+    assert broken == {f"nft -a list chain inet wall {hook}: policy drop" for hook in ("input", "forward")}
+    for rule in (
+        f'forward iifname "{bridged}" oifname {{ "up0", "{way}" }} accept',
+        f'forward iifname {{ "up0", "{way}" }} oifname "veth-*" accept',
+        f'input iifname "{bridged}" accept',
+        'input iifname "up0" udp dport 4789 accept',
+    ):
+        node.run("nft", f"add rule inet wall {rule}")
+    assert ask(node).of("firewall") == []

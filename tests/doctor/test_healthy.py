@@ -13,7 +13,7 @@ pytestmark = pytest.mark.live
 
 CHECKS = [
     *("daemon", "nodes", "uplink", "forwarding", "rp_filter", "features", "lists", "overlap", "path_mtu"),
-    *("tunnel_port", "conntrack", "link_daemons", "clock", "exhaustion"),
+    *("tunnel_port", "conntrack", "link_daemons", "clock", "exhaustion", "firewall"),
 ]
 
 

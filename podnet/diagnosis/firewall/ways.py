@@ -26,11 +26,12 @@ POD = Link("veth-", index=0x7FFFFFFF, group=GROUP_PODS, kind="veth", whole=False
 
 
 class Port(NamedTuple):
-    """A port at which nodes speak with each other: transport `protocol`, `number`, and what speaks there."""
+    """A port at which nodes speak: transport `protocol`, `number`, what speaks there, and over which IP `versions`."""
 
     protocol: str
     number: int
     what: str
+    versions: tuple[int, ...] = (4, 6)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,7 +86,7 @@ def ways(facts: Facts) -> Iterator[Way]:
         if own is not None:
             yield from _node(facts, cidr, own)
     for port in facts.ports:
-        for address in facts.addresses:
+        for address in (address for address in facts.addresses if address.version in port.versions):
             yield from _between_nodes(facts, port, address)
 
 
