@@ -3,7 +3,7 @@
 from contextlib import suppress
 from ipaddress import ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podnet.diagnosis.firewall import Facts, Link, Reading, findings
@@ -36,6 +36,7 @@ def spoiled(draw: st.DrawFn, payload: bytes) -> bytes:
     return bytes(content[: draw(st.integers(0, len(content)))]) if draw(st.booleans()) else bytes(content)
 
 
+@settings(deadline=None)
 @given(spoiled(CHAINS[0]), spoiled(SETS[0]), spoiled(RULES[0]), st.binary(max_size=40))
 def test_what_is_spoiled_hides_nothing_else(chain: bytes, owner: bytes, rule: bytes, member: bytes) -> None:
     """Beside it the second rule is read, and found to drop."""
@@ -47,6 +48,7 @@ def test_what_is_spoiled_hides_nothing_else(chain: bytes, owner: bytes, rule: by
     assert any("ip daddr 10.244.0.0/16 drop" in finding.evidence for finding in found)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.text("-ACDFORWD !sdioptjgm.:/0123456789[]\n*", max_size=300))
 def test_a_listing_of_any_text(head: str, more: str) -> None:
     """Is one, with whatever is in it, or is none."""
@@ -66,6 +68,7 @@ def test_a_rule_with_an_expression_that_podnet_does_not_speak_is_kept() -> None:
     assert len(second.expressions) > 2
 
 
+@settings(deadline=None)
 @given(
     st.binary(min_size=4, max_size=4), st.binary(min_size=4, max_size=4), st.binary(min_size=4, max_size=4), st.data()
 )

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 from random import Random
 from typing import NamedTuple
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podnet.diagnosis.firewall.packet import Ends, Link, Packet, packet
@@ -218,6 +218,7 @@ def abstract(source: IPv4Network, destination: IPv4Network, dport: int | None, p
     return packet(Ends(source, destination), protocol, 40000, dport).at(iif=link, oif=Link("up0"))
 
 
+@settings(deadline=None)
 @given(rulesets(), prefixes(), prefixes(), st.sampled_from([None, *PORTS]), st.randoms(use_true_random=False))
 def test_each_drop_is_a_hit_and_a_sure_hit_is_a_drop_of_every_packet(
     drawn: tuple[dict[str, list[Drawn]], str],
@@ -246,6 +247,7 @@ def test_each_drop_is_a_hit_and_a_sure_hit_is_a_drop_of_every_packet(
             assert place is not None
 
 
+@settings(deadline=None)
 @given(rulesets(), st.integers(0, 15), st.integers(0, 15), st.sampled_from(PORTS), st.sampled_from(["tcp", "udp"]))
 def test_a_packet_of_which_all_is_known_has_exactly_its_drop(
     drawn: tuple[dict[str, list[Drawn]], str], source: int, destination: int, dport: int, protocol: str

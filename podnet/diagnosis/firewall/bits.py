@@ -62,6 +62,8 @@ class Bits(NamedTuple):
 
     def part(self, offset: int, length: int) -> "Bits":
         """Return `length` bytes from `offset`; what lies beyond the end is not known."""
+        if not 0 <= offset < self.size:
+            return Bits.unknown(length)
         beyond = offset + length - self.size
         value, known = (self.value << 8 * beyond, self.known << 8 * beyond) if beyond > 0 else (self.value, self.known)
         shift = max(0, -beyond) * 8
@@ -76,7 +78,9 @@ class Bits(NamedTuple):
 
     def masked(self, mask: int, xor: int = 0) -> "Bits":
         """Return ``(this & mask) ^ xor``: a bit that is masked out is known to be 0 before it is flipped."""
-        known = self.known | (_ones(self.size) ^ mask)
+        ones = _ones(self.size)
+        mask, xor = mask & ones, xor & ones
+        known = self.known | (ones ^ mask)
         return Bits(self.size, (self.value & mask ^ xor) & known, known)
 
     def swapped(self, size: int) -> "Bits":

@@ -97,7 +97,7 @@ class _Machine:
         self.registers = Bits.unknown(_REGISTERS)
 
     def load(self, register: int, length: int) -> Bits:
-        return self.registers.part(_place(register), length)
+        return self.registers.part(_place(register), min(length, _REGISTERS))
 
     def store(self, register: int, value: Bits) -> None:
         padding = -value.size & 3
@@ -105,7 +105,7 @@ class _Machine:
             value = Bits(
                 value.size + padding, value.value << 8 * padding, (value.known << 8 * padding) | (1 << 8 * padding) - 1
             )
-        if _place(register) + value.size <= _REGISTERS:
+        if 0 <= _place(register) <= _REGISTERS - value.size:
             self.registers = self.registers.with_part(_place(register), value)
 
     def forget(self) -> None:
@@ -179,7 +179,7 @@ def _kind(link: Link | None) -> Bits | None:
 
 def _payload(m: _Machine, e: Payload) -> None:
     header = {payload.NETWORK: m.packet.network, payload.TRANSPORT: m.packet.transport}.get(e.base, Bits.unknown(0))
-    m.store(e.dreg, header.part(e.offset, e.length) if header.size > e.offset else Bits.unknown(e.length))
+    m.store(e.dreg, header.part(e.offset, min(e.length, _REGISTERS)))
 
 
 def _ct(m: _Machine, e: Ct) -> None:
@@ -230,16 +230,16 @@ def _immediate(m: _Machine, e: Immediate) -> None:
 def _bitwise(m: _Machine, e: Bitwise) -> None:
     value = m.load(e.sreg, e.length)
     if e.operation or not isinstance(e.mask, bytes) or not isinstance(e.xor, bytes):
-        m.store(e.dreg, Bits.unknown(e.length))
+        m.store(e.dreg, Bits.unknown(value.size))
         return
-    m.store(e.dreg, value.masked(*(int.from_bytes(d.ljust(e.length, b"\0"), "big") for d in (e.mask, e.xor))))
+    m.store(e.dreg, value.masked(*(int.from_bytes(d.ljust(value.size, b"\0"), "big") for d in (e.mask, e.xor))))
 
 
 def _byteorder(m: _Machine, e: Byteorder) -> None:
     value = m.load(e.sreg, e.length)
-    whole = e.size and not e.length % e.size
+    whole = e.size and not value.size % e.size
     swapped = value.swapped(e.size) if whole and byteorder == "little" else value
-    m.store(e.dreg, swapped if whole else Bits.unknown(e.length))
+    m.store(e.dreg, swapped if whole else Bits.unknown(value.size))
 
 
 # What matches

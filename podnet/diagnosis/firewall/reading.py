@@ -22,6 +22,9 @@ FAMILIES = frozenset({"ip", "ip6", "inet", "netdev"})
 NAT = "nat"
 """Chains of this type rewrite addresses and see a connection's first packet alone: iptables refuses to drop there."""
 
+LONGEST = 64
+"""Bytes of a key at most (NFT_DATA_VALUE_MAXLEN, linux/netfilter/nf_tables.h)."""
+
 _EXPRESSIONS, _USERDATA, _HANDLE = 4, 7, 3  # enum nft_rule_attributes
 _NAME, _DATA = 1, 2  # enum nft_expr_attributes
 _ELEMENTS = 3  # NFTA_SET_ELEM_LIST_ELEMENTS
@@ -176,9 +179,11 @@ def _lookups(message: SetMessage, payloads: Iterable[bytes]) -> Lookups:
             messages += ElementsMessage.decode(payload).elements or ()
         except DecodeError:
             whole = False
-    flags, size = message.flags or 0, message.key_length or 0
+    flags, size = message.flags or 0, min(message.key_length or 0, LONGEST)
     concatenated = bool(flags & CONCAT) and message.description is not None
     fields = (message.description.fields or ()) if concatenated and message.description else ()
+    if sum(fields) > LONGEST:
+        fields, whole = (), False
     if any(not isinstance(m.key, bytes) and not (m.flags or 0) & CATCHALL for m in messages):
         whole = False
     members = tuple((_intervals if flags & INTERVAL and not concatenated else _members)(messages))

@@ -159,7 +159,7 @@ def _phrase(expression: Expression, term: _Term | None, sets: Mapping[str, Looku
     if term is not None:
         try:
             return _match(expression, term, sets)
-        except (DecodeError, ValueError):
+        except (DecodeError, ValueError, IndexError):
             pass
     if isinstance(expression, Unknown) and expression.name in {"match", "target"}:
         extension = xtables.Extension.of(expression)
