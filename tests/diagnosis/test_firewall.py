@@ -1,6 +1,7 @@
 """Rulesets of others written as iptables-legacy-save prints them: what is found in them, whose it is, what to type."""
 
 from ipaddress import ip_address, ip_network
+from sys import byteorder
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from podnet.diagnosis.firewall import Facts, Link, Port, Rulesets, Unread, findi
 from podnet.diagnosis.firewall.iptables import tables
 from podnet.diagnosis.firewall.ruleset import Chain, Lookups, Member, Rule, Ruleset
 from podnet.nft import ACCEPT, DROP, Base, Table, Verdict
-from podnet.nft.expr import Cmp, Ct, Expression, Immediate, Lookup, Meta, Notrack, Payload, Unknown, ct, meta
+from podnet.nft.expr import Cmp, Ct, Expression, Immediate, Lookup, Meta, Notrack, Payload, Unknown, ct, meta, payload
 
 FACTS = Facts(
     cidrs=(ip_network("10.244.1.0/24"),),
@@ -178,7 +179,7 @@ def test_untracked_packets_are_neither_new_nor_established() -> None:
     """A rule that turns tracking off before is seen."""
     accept_new = (
         Ct(key=ct.KEYS["state"], dreg=1),
-        Cmp(sreg=1, operation=1, data=(64).to_bytes(4, "little")),
+        Cmp(sreg=1, operation=1, data=(64).to_bytes(4, byteorder)),
         Immediate(dreg=0, data=ACCEPT),
     )
     judged = nft_table(accept_new, (VERDICT_DROP,))
@@ -234,3 +235,33 @@ def test_a_rule_cut_short_says_nothing_of_what_follows() -> None:
     (found,) = found_in(nft_table(odd))
     assert found.severity == "note"
     assert "[ inner (1 bytes) ]" in found.evidence
+
+
+def test_intervals_side_by_side_are_all_of_a_cidr() -> None:
+    """Two halves of a pod CIDR are it; one half is a part."""
+    load = Payload(dreg=1, base=payload.NETWORK, offset=12, length=4)
+    halves = tuple(
+        Member(half.network_address.packed, half.broadcast_address.packed)
+        for half in FACTS.cidrs[0].subnets(prefixlen_diff=1)
+    )
+    for members, severity in ((halves, "broken"), (halves[:1], "note")):
+        rule = load, Lookup(set="s", sreg=1), VERDICT_DROP
+        assert [f.severity for f in found_in(nft_table(rule, sets={"s": Lookups(4, members)}))] == [severity]
+
+
+def test_what_may_be_untracked_may_be_dropped_as_such() -> None:
+    """Tracking that an open rule turns off leaves the state open."""
+    raw = nft_table((Unknown(name="quota"), Notrack()), hook="prerouting")
+    untracked = (
+        Ct(key=ct.KEYS["state"], dreg=1),
+        Cmp(sreg=1, operation=0, data=(64).to_bytes(4, byteorder)),
+        VERDICT_DROP,
+    )
+    assert {f.severity for f in found_in(raw, nft_table(untracked))} == {"note"}
+    assert found_in(nft_table(untracked)) == []
+
+
+def test_a_rule_that_names_dockers_bridge_is_dockers() -> None:
+    """In a chain where everybody has rules."""
+    (found,) = found_in(table("-A FORWARD ! -i docker0 -o eth0 -j DROP"))
+    assert " of docker (" in found.what

@@ -289,6 +289,37 @@ def test_a_policy_of_nfts_that_drops(walled: Walled) -> None:
     assert walled.findings(TUNNEL) == []
 
 
+MAPPED = """
+table ip mapped {
+    map targets {
+        type ipv4_addr . inet_proto : verdict
+        flags interval
+        elements = { 10.244.2.0/24 . udp : goto closed }
+    }
+    chain closed {
+        counter drop comment "closed"
+    }
+    chain forward {
+        type filter hook forward priority 0; policy accept;
+        ip daddr . meta l4proto vmap @targets
+    }
+}
+"""
+
+
+def test_a_chain_that_a_map_alone_leads_to(walled: Walled) -> None:
+    """Its rule is read and named as well."""
+    walled.nft(MAPPED)
+    assert not walled.passes("red", OTHER_POD[4])
+    assert walled.passes("red", str(OUTSIDE[4]))
+    found = only(walled.findings())
+    assert found.severity == "broken"
+    assert handle_of(walled, "ip mapped closed", 'counter drop comment "closed"') in found.evidence
+    walled.type(found.remedy)
+    assert walled.passes("red", OTHER_POD[4])
+    assert walled.findings() == []
+
+
 def test_a_rule_by_a_links_index(walled: Walled) -> None:
     """What nft calls `iif` and not `iifname` is a number that the link has now."""
     walled.rules("inet mine forward", "forward", 'iif "up0" drop')

@@ -236,10 +236,13 @@ def _bitwise(m: _Machine, e: Bitwise) -> None:
 
 
 def _byteorder(m: _Machine, e: Byteorder) -> None:
-    value = m.load(e.sreg, e.length)
-    whole = e.size and not value.size % e.size
-    swapped = value.swapped(e.size) if whole and byteorder == "little" else value
-    m.store(e.dreg, swapped if whole else Bits.unknown(value.size))
+    """Swap as many whole words as there are: nft asks for words of 2 in 1 byte too, and the kernel then writes none."""
+    if e.size not in {2, 4, 8}:
+        m.store(e.dreg, Bits.unknown(4))
+        return
+    value = m.load(e.sreg, e.length // e.size * e.size)
+    if value.size:
+        m.store(e.dreg, value.swapped(e.size) if byteorder == "little" else value)
 
 
 # What matches
