@@ -6,6 +6,9 @@ from podnet.doctor.rulesets import link
 from podnet.mesh import DEVICES
 from podnet.mesh.wireguard import DEVICE
 
+BGP = 179
+"""IANA's port."""
+
 
 def facts(machine: Machine) -> Facts:
     """Return it for a node that has an uplink."""
@@ -31,6 +34,8 @@ def _tunnels(machine: Machine) -> tuple[list[Link], tuple[Port, ...]]:
     shared = [v for v in DEVICES if any(node.address(v) and machine.facts.address(v) for node in machine.others)]
     if settings.backend == "wireguard":
         return [link(DEVICE)], (Port("udp", settings.wireguard.port, "WireGuard", tuple(shared)),)
+    if settings.backend == "bgp":
+        return [], (Port("tcp", BGP, "BGP", tuple(shared)),)
     versions = sorted({way.tunnel for way in machine.mesh.ways.values()} - {0})
     if not versions:
         return [], ()

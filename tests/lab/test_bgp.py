@@ -157,7 +157,7 @@ def test_a_node_that_goes_back_to_another_backend_keeps_no_bird(machine: "Machin
 
 
 def test_the_doctor_names_what_is_amiss_with_bgp(machine: "Machine") -> None:
-    """Healthy, nothing; without one reflector, the session; without a node, its pods; without BIRD, that it is gone."""
+    """Without a node, its pods; without one reflector, the session; a firewall's rule; a BIRD that is gone; else nothing."""
 
     def told(check: str = "bgp") -> list[tuple[str, str]]:
         words = (*PODNET, "lab", "exec", "n3", "--", "podnet", "doctor", "--json")
@@ -172,6 +172,12 @@ def test_the_doctor_names_what_is_amiss_with_bgp(machine: "Machine") -> None:
     assert (severity, "the pods of node n5, 10.244.5.0/24" in what) == ("broken", True)
     machine.podnet("lab", "heal", "n5", "--seconds", "0.1")
     wait(machine, "n3", "ip route show proto bird | grep -q 10.244.5.0/24")
+    assert told("firewall") == []
+    wall = "add table inet wall; add chain inet wall input { type filter hook input priority 0; }"
+    machine.on("n3", f"nft '{wall}; add rule inet wall input ct state new tcp dport 179 drop'")
+    ((severity, what),) = told("firewall")
+    assert (severity, "BGP" in what) == ("broken", True)
+    machine.on("n3", "nft delete table inet wall")
     machine.on("n2", f"birdc -s {CONTROL} disable \"'podnet.n3.4'\"")
     wait(machine, "n3", f"! {established('n2')}")
     ((severity, what),) = told()
