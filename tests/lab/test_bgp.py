@@ -157,7 +157,7 @@ def test_a_node_that_goes_back_to_another_backend_keeps_no_bird(machine: "Machin
 
 
 def test_the_doctor_names_what_is_amiss_with_bgp(machine: "Machine") -> None:
-    """Without a node, its pods; without one reflector, the session; a firewall's rule; a BIRD that is gone; else nothing."""
+    """A node that is gone, a session, a firewall's rule, a BIRD that is gone: each is told, and nothing else."""
 
     def told(check: str = "bgp") -> list[tuple[str, str]]:
         words = (*PODNET, "lab", "exec", "n3", "--", "podnet", "doctor", "--json")
