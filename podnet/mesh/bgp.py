@@ -30,16 +30,16 @@ def node_configuration(
     own: Node, nodes: Sequence[Node], facts: NodeFacts, bgp: BGP, cluster: Sequence[IPNetwork]
 ) -> Configuration:
     """Return what the BIRD of the node `own` does among all `nodes`."""
-    others = [node for node in nodes if node.name != own.name]
+    others, families = [node for node in nodes if node.name != own.name], _families(nodes)
     return Configuration(
         router_id=router_id(own.name, own.addresses),
         profile=bgp.profile,
-        families=tuple(sorted({cidr.version for node in nodes for cidr in node.cidrs} or {4})),
+        families=families,
         links=(facts.uplink,) if facts.uplink else (),
         own=own.cidrs,
         owners=_owners(others, own.addresses),
         cluster=tuple(cluster),
-        sessions=tuple(_node_sessions(own, others, facts, bgp)),
+        sessions=tuple(s for s in _node_sessions(own, others, facts, bgp) if s.local.version in families),
         communities=bgp.communities,
         hosted=bool(bgp.socket),
     )
@@ -49,15 +49,16 @@ def router_configuration(
     own: Router, nodes: Sequence[Node], facts: NodeFacts, bgp: BGP, cluster: Sequence[IPNetwork]
 ) -> Configuration:
     """Return what the BIRD of a router, which podnet.yaml names as `own`, does for all `nodes`."""
+    families = _families(nodes)
     return Configuration(
         router_id=router_id(own.name, own.addresses),
         profile=bgp.profile,
-        families=tuple(sorted({address.version for address in own.addresses})),
+        families=families,
         links=(),
         own=(),
         owners=_owners(nodes, ()),
         cluster=tuple(cluster),
-        sessions=tuple(_router_sessions(own, nodes, facts, bgp)),
+        sessions=tuple(s for s in _router_sessions(own, nodes, facts, bgp) if s.local.version in families),
         hosted=bool(bgp.socket),
     )
 
@@ -83,6 +84,11 @@ def remarks(nodes: Sequence[Node], facts: NodeFacts, bgp: BGP) -> Iterator[str]:
             f"node {elsewhere[0].name} is on no subnet of {facts.uplink}, and podnet.yaml names no `routers`: the "
             "router in between must know the ways to pods; have it hear them (`podnet router run` there), name it"
         )
+
+
+def _families(nodes: Sequence[Node]) -> tuple[int, ...]:
+    """Return the IP versions that pods have: of another there is nothing to tell, whatever addresses machines have."""
+    return tuple(sorted({cidr.version for node in nodes for cidr in node.cidrs} or {4}))
 
 
 def _owners(nodes: Sequence[Node], besides: Sequence[IPAddress]) -> dict[IPAddress, tuple[IPNetwork, ...]]:

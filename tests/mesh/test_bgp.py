@@ -204,6 +204,20 @@ def test_of_a_routers_addresses_that_on_the_nodes_subnet_is_spoken_to(at: tuple[
     assert ours.adjacent == (wanted == 0)
 
 
+@pytest.mark.parametrize(
+    ("pods", "addresses", "families"),
+    [((4,), (4, 6), (4,)), ((6,), (4, 6), (6,)), ((4, 6), (4, 6), (4, 6)), ((), (6,), (4,))],
+)
+def test_families_are_those_of_pods(
+    pods: tuple[int, ...], addresses: tuple[int, ...], families: tuple[int, ...]
+) -> None:
+    """Whatever addresses nodes have besides: of a family without pods there is nothing to tell, and no session."""
+    cluster = Cluster(tuple(a_node(n, addresses, pods) for n in (1, 2)), BGP())
+    wanted = cluster.on(cluster.nodes[0])
+    assert wanted.families == families
+    assert {session.neighbour.version for session in wanted.sessions} == set(families) & set(addresses)
+
+
 def a_remark(nodes: tuple[Node, ...], bgp: BGP) -> list[str]:
     """Return what is remarked on the first of `nodes`."""
     return list(remarks(nodes, facts_of(nodes[0]), bgp))
