@@ -78,6 +78,10 @@ def remarks(nodes: Sequence[Node], facts: NodeFacts, bgp: BGP) -> Iterator[str]:
             "bgp mode `reflectors`, and there is no reflector: no node hears of another; label nodes "
             "podnet.dev/route-reflector=true (in nodes.yaml `route-reflector: true`), or name a router with that role"
         )
+    names = {node.name for node in nodes}
+    for router in bgp.routers:
+        if router.name in names:
+            yield f"router {router.name} has a node's name, and is not spoken to; give it another in `bgp.routers`"
     elsewhere = [node for node in nodes if any(not on_subnet(address, facts) for address in node.addresses)]
     if elsewhere and not bgp.routers:
         yield (
@@ -112,8 +116,9 @@ def _node_sessions(own: Node, others: Sequence[Node], facts: NodeFacts, bgp: BGP
                     node.name, local, neighbour, asn, takes, tells, client,
                     on_subnet(neighbour, facts), Password(bgp.password_file),
                 )  # fmt: skip
+    names = {own.name, *(node.name for node in others)}
     for router in bgp.routers:
-        if not _concerns(router, own, bgp):
+        if router.name in names or not _concerns(router, own, bgp):
             continue
         takes, tells, client = _towards(router, own, bgp)
         for local, neighbour in _ends(own.addresses, router.addresses, facts):
@@ -154,6 +159,8 @@ def _router_sessions(own: Router, nodes: Sequence[Node], facts: NodeFacts, bgp: 
     """Yield the sessions of a router: what :func:`_node_sessions` yields, seen from the other end."""
     asn = own.asn or bgp.asn
     reflects = own.role in {"reflector", "peer"}
+    if any(node.name == own.name for node in nodes):
+        return
     for node in nodes:
         if not _concerns(own, node, bgp):
             continue

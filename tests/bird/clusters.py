@@ -1,7 +1,7 @@
 """Clusters that speak BGP: nodes on LANs, routers between them, and what each machine sees of itself."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from podnet.bird import Configuration
 from podnet.mesh.bgp import node_configuration, router_configuration
 from podnet.model import BGP, Node, NodeFacts, Router
-from podnet.model.bgp import IPAddress
+from podnet.model.bgp import IPAddress, Role
 
 LANS = {
     lan: {4: ip_network(f"10.99.{lan}.0/24"), 6: ip_network(f"fd99:0:0:{lan}::/64")} for lan in range(3)
 }  # fmt: skip
 CLUSTER = (ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/48"))
 BOTH = (4, 6)
+ROLES: tuple[Role, ...] = ("reflector", "client", "peer")
 
 
 def an_address(lan: int, host: int, version: int) -> IPAddress:
@@ -62,8 +63,9 @@ class Cluster(NamedTuple):
 
     def on(self, machine: Node | Router) -> Configuration:
         """Return what the BIRD of a node, or of a router, does."""
-        make = node_configuration if isinstance(machine, Node) else router_configuration
-        return make(machine, self.nodes, facts_of(machine), self.bgp, CLUSTER)  # type: ignore[operator] # by its type
+        if isinstance(machine, Node):
+            return node_configuration(machine, self.nodes, facts_of(machine), self.bgp, CLUSTER)
+        return router_configuration(machine, self.nodes, facts_of(machine), self.bgp, CLUSTER)
 
     @property
     def machines(self) -> tuple[Node | Router, ...]:
@@ -95,7 +97,7 @@ def routers(draw: st.DrawFn, names: Sequence[str]) -> tuple[Router, ...]:
     """Draw routers, each with an address on some LANs, for some of the nodes or for all."""
     drawn = []
     for number in range(draw(st.integers(0, 3))):
-        role = draw(st.sampled_from(["reflector", "client", "peer"]))
+        role = draw(st.sampled_from(ROLES))
         lans, versions = draw(some(tuple(LANS))), draw(some(BOTH))
         drawn.append(
             Router(

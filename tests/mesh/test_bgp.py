@@ -243,6 +243,17 @@ def test_a_node_beyond_a_router_that_nobody_names_is_remarked() -> None:
     assert a_remark(nodes, BGP(routers=(TOR,))) == []
 
 
+def test_a_router_with_a_nodes_name_is_remarked_and_not_spoken_to() -> None:
+    """A session is known by the neighbour's name, and BIRD takes no name twice; all others go on."""
+    nodes = (a_node(1), a_node(2))
+    cluster = Cluster(nodes, BGP(routers=(a_router("peer", name="n2"), TOR)))
+    assert [session.name for session in cluster.on(nodes[0]).sessions if session.local.version == 4] == ["n2", "tor"]
+    assert cluster.on(cluster.bgp.routers[0]).sessions == ()
+    assert [session.name for session in cluster.on(TOR).sessions] == ["n1", "n2"]
+    (remark,) = a_remark(nodes, cluster.bgp)
+    assert "router n2 has a node's name" in remark
+
+
 def test_two_nodes_at_one_address_own_what_either_has() -> None:
     """As while one machine's name changes: neither's pods are cut off; a node's own address is nobody else's."""
     one, other, twin = a_node(1), a_node(2), msgspec.structs.replace(a_node(3), addresses=a_node(2).addresses)
