@@ -209,7 +209,8 @@ def _templates(configuration: Configuration) -> Iterator[str]:
         gateway = " gateway recursive;" if kind.internal else ""
         # Nodes are of one AS, so what another told the router has it in its path (RFC 4271 section 9.1.2).
         own = "" if kind.internal or kind.takes == "nothing" else " allow local as 1;"
-        again = " import table on;" if kind.takes != "nothing" else ""
+        # What is refused is kept, marked, so that it is counted; the import table has it anyway.
+        again = " import table on; import keep filtered on;" if kind.takes != "nothing" else ""
         yield "\n".join([
             f"template bgp {kind.name} {{",
             f"  {_PROFILES[configuration.profile]}",

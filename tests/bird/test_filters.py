@@ -170,6 +170,13 @@ def test_something_is_taken_by_each_way_that_takes(taken: dict[str, tuple[Case, 
             assert {stray, *map(str, OWNERS[session.neighbour])} <= found
 
 
+def test_what_is_refused_is_counted(taken: dict[str, tuple[Case, set[str], int]]) -> None:
+    """`podnet router status` shows it, of sessions by which anything is taken."""
+    for session, found, refused in taken.values():
+        if session.takes != "nothing":
+            assert refused == len(announced(session.version)) - len(found)
+
+
 def test_neighbours_hear_what_they_are_to_be_told() -> None:
     """This node's prefixes and lone addresses with the communities; also others', but not a neighbour's own; nothing.
 
