@@ -7,12 +7,14 @@ import msgspec
 
 from podnet.bird.text import PREFIX
 
-# Name Proto Table State Since Info; the time is of two words, as the configuration asks for it.
+# Name Proto Table State Since Info, below a line of just these words; the time is of two words, as the configuration
+# asks for it.
 _HEADER = re.compile(
-    r"(?P<name>\S+)\s+(?P<kind>[A-Z]\S*)\s+(?P<table>\S+)\s+(?P<state>\S+)\s+"
+    r"(?P<name>\S+)\s+(?P<kind>[A-Z]\S*)\s+(?P<table>\S+)\s+(?P<state>[a-z]+)\s+"
     r"(?P<since>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\S+)\s*(?P<info>.*)"
 )
-_ROUTES = re.compile(r"(?P<number>\d+) (?P<word>imported|filtered|exported|preferred)")
+_ROUTES = re.compile(r"(?<![0-9])(?P<number>[0-9]{1,18}) (?P<word>imported|filtered|exported|preferred)")
+_AS = re.compile(r"[0-9]{1,10}")
 ESTABLISHED = "Established"
 
 
@@ -87,7 +89,7 @@ def _protocol(header: re.Match[str], details: Iterable[str]) -> Protocol:
         since=header["since"],
         session=fields.get("BGP state", header["info"].split(" ")[0] if header["kind"] == "BGP" else ""),
         neighbour=fields.get("Neighbor address", "").partition("%")[0],
-        asn=int(asn) if asn.isdecimal() else 0,
+        asn=int(asn) if _AS.fullmatch(asn) else 0,
         imported=routes.get("imported", 0),
         filtered=routes.get("filtered", 0),
         exported=routes.get("exported", 0),
