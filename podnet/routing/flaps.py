@@ -39,7 +39,9 @@ class Flaps:
                     changed.append((one, True))
                 continue
             self.counts[one.name] = count
-            if count.established and (not one.established or one.since != count.since):
+            # A host's BIRD may write a time of another day as a date alone: what has just begun has its time.
+            anew = one.since != count.since and ":" in one.since
+            if count.established and (not one.established or anew):
                 count.flaps += 1
             if count.established != one.established:
                 changed.append((one, one.established))

@@ -41,7 +41,7 @@ class Server:
                     self.asked.append(connection.recv(4096))
                 if word == b"silence":
                     self._ended.wait(PATIENCE)
-                else:
+                elif word:
                     connection.sendall(word)
 
 
