@@ -2,6 +2,7 @@
 
 import os
 import select
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from podnet.routing.control import Control
 
 PROGRAM = "bird"
 END_SECONDS = 5.0
+START_SECONDS = 2.0
+"""How long to wait for the id of a BIRD that is in the background: it writes that after its parent has ended."""
 _FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # not on everybody's PATH
 
 
@@ -51,7 +54,7 @@ def running(places: Places) -> int | None:
         with open(places.pid, encoding="ascii") as file:  # noqa: PTH123 - pathlib's import takes longer
             number = int(file.read())
         descriptor = os.pidfd_open(number)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
     try:  # a process that has the id now may be another's
         with open(f"/proc/{number}/cmdline", "rb") as file:  # noqa: PTH123 - as above
@@ -73,9 +76,11 @@ def start(places: Places) -> int:
         os.unlink(places.pid)  # noqa: PTH108 - as above
     words = (_found(), "-R", "-c", places.configuration, "-s", places.socket, "-P", places.pid)
     start_detached(words, "podnet-bird", f"see {places.log}")
-    descriptor = running(places)
-    if descriptor is None:
-        raise IOFailure(f"{' '.join(words)}: ended at once; see {places.log}")
+    deadline = time.monotonic() + START_SECONDS
+    while (descriptor := running(places)) is None:
+        if time.monotonic() > deadline:
+            raise IOFailure(f"{' '.join(words)}: ended at once; see {places.log}")
+        time.sleep(0.002)
     return descriptor
 
 
