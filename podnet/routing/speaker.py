@@ -134,8 +134,8 @@ class Speaker:
             with Control(self._socket) as control:
                 control.ask("configure")
         except PodnetError:
-            if self._hosted and before is not None:  # what a host's BIRD cannot read would keep it from its next start
-                _write(self._file, before)
+            if self._hosted:  # what a host's BIRD cannot read, or does not find, would keep it from its next start
+                _write(self._file, before or "")
             raise
 
     def _look(self) -> None:
