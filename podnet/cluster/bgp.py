@@ -4,8 +4,9 @@ from os.path import abspath, dirname, isabs, join
 
 import msgspec
 
-from podnet.cluster.document import Document
+from podnet.cluster.document import Document, IPAddress
 from podnet.cluster.named import valid_name
+from podnet.cluster.nodes import unreachable
 from podnet.model.bgp import BGP, PRIVATE_AS, Mode, Profile, Role, Router
 
 _AS_MOST = (1 << 32) - 1  # RFC 6793
@@ -69,12 +70,20 @@ def _router(document: Document, entry: RouterEntry, path: str) -> Router:
     _check_as(document, entry.asn, f"{path}.as", least=0)
     return Router(
         name=entry.name,
-        addresses=tuple(document.address(a, f"{path}.addresses[{n}]") for n, a in enumerate(entry.addresses)),
+        addresses=tuple(_address(document, a, f"{path}.addresses[{n}]") for n, a in enumerate(entry.addresses)),
         asn=entry.asn,
         role=entry.role,
         nodes=entry.nodes,
         password_file=_beside(document, entry.password_file),
     )
+
+
+def _address(document: Document, text: str, path: str) -> IPAddress:
+    """Return an address at which nodes can speak to a router, by whatever link."""
+    address = document.address(text, path)
+    if unreachable(address):
+        document.refuse(path, f"{address} cannot be reached from nodes; give the router's own address")
+    return address
 
 
 def _refuse_twins(document: Document, routers: tuple[Router, ...], path: str) -> None:
