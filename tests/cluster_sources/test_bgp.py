@@ -115,8 +115,7 @@ def test_as_numbers_have_32_bits(number: int) -> None:
         ("communities: ['-1:1']", "'-1:1' is no community"),
         ("communities: ['1:²']", "'1:²' is no community"),
         ("communities: ['1:9999999999999999999999']", "is no community"),
-        ("communities: [64512:30]", "bgp.communities[0] is not what it should be: Expected `str`, got `int`; correct "
-         "it (a value that YAML misreads needs quotes)"),
+        ("communities: [64512:30]", "Expected `str`, got `int`; correct it (a value that YAML misreads needs quotes)"),
         ("routers: [tor]", "{}:2: bgp.routers[0] is not what it should be: Expected `object`, got `str`"),
         ("routers: [{}]", "{}:2: bgp.routers[0] is not what it should be: Object missing required field `name`"),
         ("routers: [{name: r}]", "bgp.routers[0] is not what it should be: Object missing required field `addresses`"),

@@ -47,6 +47,16 @@ nodes:
     )
 
 
+def test_a_reflector_as_people_write_it() -> None:
+    """`route-reflector: true`; left out it is none, and a value that is neither is refused."""
+    text = "nodes:\n- {name: a, addresses: [10.0.0.1], route-reflector: true}\n- {name: b, addresses: [10.0.0.2]}\n"
+    assert [node.reflector for node in parse_nodes(text, PATH)] == [True, False]
+    with pytest.raises(InvalidConfiguration, match=r":2: nodes\[0\].route-reflector .* Expected `bool`, got `int`"):
+        parse_nodes(text.replace("true", "1"), PATH)
+    with pytest.raises(InvalidConfiguration, match=r"reflector is not known; did you mean route-reflector\?"):
+        parse_nodes(text.replace("route-reflector", "reflector"), PATH)
+
+
 def test_a_key_as_people_write_it() -> None:
     """Base64 needs no quotes, and one that is none, or another's, is refused with where the right one is."""
     key = to_text(bytes(range(32)))

@@ -15,6 +15,7 @@ from podnet.model import Node, NodeFacts
 NODES = (
     Node("n1", (ip_address("10.0.0.1"), ip_address("fd99::1")), (ip_network("10.1.1.0/24"), ip_network("fd00:1::/64"))),
     Node("n2", (), (), "AbC="),
+    Node("n3", (), (), pools=(ip_network("10.9.0.0/24"),), reflector=True),
 )
 FACTS = NodeFacts(name="n2", boot_id="b")
 
@@ -26,7 +27,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_what_is_kept_is_read_again(paths: Paths) -> None:
-    """Both families, nodes with nothing, and over an older file; nothing is left beside it."""
+    """Both families, nodes with nothing or everything, and over an older file; nothing is left beside it."""
     assert read_known(paths.nodes) is None
     for known in (Known("https://a:1", "n1", NODES), Known("https://a:1", "n2", ())):
         keep_known(paths.nodes, known)

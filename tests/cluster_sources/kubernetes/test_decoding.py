@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podnet.cluster.kubernetes.decoding import Bookmark, Decoder, Deleted, Failed, Lines, Stored
+from podnet.cluster.kubernetes.listing import candidate
 from podnet.cluster.kubernetes.objects import NodeObject, PodObject, WireNode, WirePod, keep_node, keep_pod
 from podnet.errors import DecodeError
 
@@ -176,3 +177,23 @@ def test_pools_that_a_node_has_made_known() -> None:
     assert isinstance(found, Stored)
     assert found.object.pools == (ip_network("10.2.0.0/24"), ip_network("fd00::/64"))
     assert (found.object.misspelt, found.object.malformed) == ("podCIDR 'x'", "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (None, False),
+        ({}, False),
+        ({"podnet.dev/route-reflector": "true"}, True),
+        ({"podnet.dev/route-reflector": ""}, True),
+        ({"podnet.dev/route-reflector": "false"}, False),
+        ({"route-reflector": "true", "podnet.dev/route-reflectors": "true"}, False),
+    ],
+)
+def test_a_node_is_a_route_reflector_by_its_label(labels: dict[str, str] | None, expected: bool) -> None:
+    """With any value but `false`, also the empty one that kubectl gives for `key=`; no other label counts."""
+    node = {"metadata": {"name": "n", "resourceVersion": "1", "labels": labels}}
+    found = decoder().event(event("ADDED", node))
+    assert isinstance(found, Stored)
+    assert found.object.reflector == expected
+    assert candidate(found.object).node.reflector == expected

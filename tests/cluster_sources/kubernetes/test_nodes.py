@@ -61,6 +61,19 @@ def test_what_does_not_concern_podnet_wakes_nobody(api: Api, follow: Follow) -> 
     assert select.select([nodes], [], [], 0)[0] == []
 
 
+def test_a_node_becomes_a_route_reflector_by_a_label_and_is_none_without(api: Api, follow: Follow) -> None:
+    """While the cluster runs: `kubectl label node n1 podnet.dev/route-reflector=true`, and with a `-` behind it."""
+    api.put("n1", ("10.244.1.0/24",), "10.99.0.1")
+    nodes = follow()
+    assert nodes.wait(PATIENCE)
+    nodes.changed()
+    assert [node.reflector for node in nodes.nodes] == [False]
+    api.put("n1", ("10.244.1.0/24",), "10.99.0.1", labels={"podnet.dev/route-reflector": "true"})
+    wait_until(nodes, lambda: nodes.nodes[0].reflector)
+    api.put("n1", ("10.244.1.0/24",), "10.99.0.1", labels={})
+    wait_until(nodes, lambda: not nodes.nodes[0].reflector)
+
+
 def test_a_watch_that_ends_goes_on_where_it_was(api: Api, follow: Follow) -> None:
     """After the server's end, and after one in the middle of a line: from the last version heard, bookmarks too."""
     api.put("n1")
