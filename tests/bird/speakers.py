@@ -32,10 +32,10 @@ class Bird:
         """Where it answers."""
         return f"{self.folder}/ctl"
 
-    def ask(self, command: str) -> str:
+    def ask(self, command: str, *, check: bool = True) -> str:
         """Return what it answers to `command`."""
         words = ["/usr/sbin/birdc", "-s", self.socket, command]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(words, capture_output=True, text=True, check=check).stdout
 
     def sessions(self) -> dict[str, Protocol]:
         """Return its protocols by name."""
@@ -59,7 +59,7 @@ class Bird:
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "said").read_text(encoding="utf-8")
-        return Path(self.socket).exists() and "ready" in self.ask("show status")
+        return "Daemon is up" in self.ask("show status", check=False)
 
     def _end(self) -> None:
         self.process.terminate()
