@@ -11,7 +11,8 @@ from podnet.cluster import parse_nodes, parse_settings
 from podnet.errors import InvalidConfiguration
 from podnet.lab import topology as lab_topology
 from podnet.lab.topology import CLUSTER_CIDRS, Endpoint, Topology, colour, node_list, node_settings, topology
-from podnet.model import Backend
+from podnet.mesh.bgp import node_configuration, remarks, router_configuration
+from podnet.model import Backend, Node, NodeFacts, Router
 from podnet.wireguard.key import to_text
 
 labs = st.builds(
@@ -91,6 +92,36 @@ def test_nodes_are_on_two_lans_where_the_backend_needs_none_in_common(
         "wireguard": [["n1"], ["n2"]],
         "bgp": [["n1", "n2", "n3"], ["n1", "n2", "n3"]],
     }
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+@pytest.mark.parametrize("families", [(4,), (6,), (4, 6)])
+def test_with_bgp_the_first_nodes_are_reflectors_and_the_router_hears_them(
+    nodes: int, families: tuple[int, ...]
+) -> None:
+    """One on each LAN; by the files as nodes and router read them, everybody has sessions with them and nobody else."""
+    lab = topology(nodes=nodes, families=families, backend="bgp", profile="fast")
+    settings = parse_settings(node_settings(lab), "/etc/podnet/podnet.yaml", "n1")
+    listed = parse_nodes(node_list(lab, {}), settings.nodes, settings.cluster_cidrs)
+    reflectors = {"n1", "n2"} & {node.name for node in listed}
+    assert {node.name for node in listed if node.reflector} == reflectors
+    assert (settings.bgp.mode, settings.bgp.profile) == ("reflectors", "fast")
+    (router,) = settings.bgp.routers
+    assert set(router.addresses) == {lab_topology.router(lan, family) for lan in lab.lans for family in families}
+    machines: tuple[Node | Router, ...] = (*listed, router)
+    for machine in machines:
+        subnets = tuple(s for lan in lab.lans for s in lan.values() if any(a in s for a in machine.addresses))
+        facts = NodeFacts(name=machine.name, boot_id="b", addresses=machine.addresses, subnets=subnets)
+        if isinstance(machine, Router):
+            wanted = router_configuration(machine, listed, facts, settings.bgp, settings.cluster_cidrs)
+        else:
+            wanted = node_configuration(machine, listed, facts, settings.bgp, settings.cluster_cidrs)
+        everybody = {router.name, *(node.name for node in listed)}
+        met = everybody if machine.name in reflectors else reflectors
+        assert {session.name for session in wanted.sessions} == met - {machine.name}
+        assert len(wanted.sessions) == len(families) * len(met - {machine.name})
+        assert all(session.adjacent == any(session.neighbour in s for s in subnets) for session in wanted.sessions)
+        assert isinstance(machine, Router) or list(remarks(listed, facts, settings.bgp)) == []
 
 
 @given(labs, st.integers(0, 100))
