@@ -192,4 +192,6 @@ def _write(path: str, text: str) -> None:
             file.write(text)
         os.rename(temporary, path)  # noqa: PTH104 - as above
     except OSError as error:
-        raise IOFailure(f"{path}: cannot be written: {error.strerror}; see that its disk has room") from error
+        raise IOFailure(
+            f"{path}: cannot be written: {error.strerror}; see that its disk has room and podnet may write there"
+        ) from error

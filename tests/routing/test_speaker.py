@@ -249,6 +249,20 @@ def test_a_hosts_bird_that_is_away_is_waited_for(
     eventually(lambda: names(places, socket) == ["podnet.n2.4"], "a session")
 
 
+def test_a_file_that_cannot_be_written_is_named(
+    places: Places, speak: Callable[..., Speaker], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what may be the matter; BIRD is not started."""
+    Path(f"{places.configuration}.tmp").mkdir()
+    one = speak()
+    one.follow(wanted("n2"))
+    eventually(lambda: one._failures > 3, "some attempts")
+    (message,) = said(caplog, "routes to other nodes stay as they are")
+    told = f"{places.configuration}: cannot be written: Is a directory; see that its disk has room and podnet may write"
+    assert told in message
+    assert running(places) is None
+
+
 def test_sessions_that_come_and_go_are_told_and_counted(
     places: Places, beyond: str, speak: Callable[..., Speaker], caplog: pytest.LogCaptureFixture
 ) -> None:
