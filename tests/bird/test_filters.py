@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 
 import pytest
 
-from podnet.bird import Configuration, Session, Takes, protocol_name, render
+from podnet.bird import Configuration, Session, Takes, Tells, protocol_name, render
 from podnet.bird.configuration import IPAddress, IPNetwork
 from podnet.plan import PROTOCOL
 from podnet.testing.waiting import equal_soon, eventually
@@ -177,44 +177,68 @@ def test_what_is_refused_is_counted(taken: dict[str, tuple[Case, set[str], int]]
             assert refused == len(announced(session.version)) - len(found)
 
 
-def test_neighbours_hear_what_they_are_to_be_told() -> None:
+HOST = """\
+router id 192.0.2.1;
+protocol device {}
+protocol direct { ipv4; }
+protocol kernel { learn; ipv4 { import all; export none; }; }
+protocol static { ipv4; route 203.0.113.0/24 unreachable; }
+"""
+"""A host's BIRD that knows more than podnet's own would."""
+
+
+@pytest.mark.parametrize("hosted", [False, True], ids=["own", "hosted"])
+def test_neighbours_hear_what_they_are_to_be_told(hosted: bool) -> None:
     """This node's prefixes and lone addresses with the communities; also others', but not a neighbour's own; nothing.
 
-    Addresses within a prefix, what podnet routes besides, and others' routes on this machine are not told.
+    Addresses within a prefix, what podnet routes besides, and others' routes on this machine are not told.  n0 is
+    another reflector, which tells of itself and of n6.
     """
-    kinds = {"n0": ("nothing", False), "n3": ("own", False), "n6": ("all", True), "n9": ("all", False)}
+    kinds: dict[int, tuple[Takes, Tells, bool]] = {
+        0: ("each", "nothing", True), 3: ("own", "own", False), 6: ("own", "all", True), 9: ("own", "all", False)
+    }  # fmt: skip
     sessions = tuple(
-        Session(name, local(n, 4), remote(n, 4), AS, "own", tells, client)  # type: ignore[arg-type] # one of Tells
-        for n, (name, (tells, client)) in zip((0, 3, 6, 9), kinds.items(), strict=True)
+        Session(f"n{n}", local(n, 4), remote(n, 4), AS, takes, tells, client)
+        for n, (takes, tells, client) in kinds.items()
     )
     configuration = Configuration(
-        router_id=IPv4Address("192.0.2.1"), profile="fast", families=(4,), links=("up0",), own=(OWN[4],),
-        owners=OWNERS, cluster=(CLUSTER[4],), sessions=sessions, communities=((64512, 100), (7, 65535)),
+        router_id=IPv4Address("192.0.2.1"), profile="graceful", families=(4,), links=("up0",), own=(OWN[4],),
+        owners=OWNERS, cluster=(CLUSTER[4],), sessions=sessions, communities=((64512, 100), (7, 65535)), hosted=hosted,
     )  # fmt: skip
+    told = {
+        0: "".join(
+            f"route {cidr} unreachable {{ bgp_next_hop = {remote(n, 4)}; }}; "
+            for n in (0, 6)
+            for cidr in prefixes(n, 4)
+        ),
+        **{n: "".join(f"route {cidr} unreachable; " for cidr in prefixes(n, 4)) for n in (3, 9)},
+        6: "",
+    }
     others = "".join(
-        f"protocol static s{n} {{ ipv4; {' '.join(f'route {cidr} unreachable;' for cidr in prefixes(n, 4))} }}\n"
+        f"protocol static s{n} {{ ipv4; {told[n]} }}\n"
         f"protocol bgp n{n} {{ router id {remote(n, 4)}; local {remote(n, 4)} as 64512; neighbor {local(n, 4)} as "
-        f'64512; multihop; connect delay time 1; ipv4 {{ import all; export where proto = "s{n}"; }}; }}\n'
-        for n in (0, 3, 6, 9)
+        f"64512; multihop; connect delay time 1; ipv4 {{ import all; next hop keep; "
+        f'export where proto = "s{n}"; }}; }}\n'
+        for n in kinds
     )
     names = (f"bird-c-{os.getpid()}", f"bird-d-{os.getpid()}")
     with ExitStack() as stack:
         cable(names, ([f"{local(n, 4)}/24" for n in range(10)], [f"{remote(n, 4)}/24" for n in range(10)]), stack)
         make_routes(names[0])
-        Bird(names[0], render(configuration), stack)
+        Bird(names[0], (HOST if hosted else "") + render(configuration), stack)
         theirs = Bird(names[1], f"router id 192.0.2.2;\nprotocol device {{}}\n{others}", stack)
         own = {str(OWN[4]), "10.244.250.1/32"}
-        of = {n: {str(cidr) for cidr in prefixes(n, 4)} for n in (0, 3, 6, 9)}
+        of = {n: {str(cidr) for cidr in prefixes(n, 4)} for n in kinds}
         expected = {
             "n0": set(),
             "n3": own,
             "n6": own | of[0] | of[3] | of[9],  # a client hears non-clients too (RFC 4456)
-            "n9": own | of[6],
+            "n9": own | of[0] | of[6],
         }
-        equal_soon(lambda: {n: theirs.routes(n) for n in kinds}, lambda: expected)
+        equal_soon(lambda: {name: theirs.routes(name) for name in expected}, lambda: expected)
         for prefix in own:
-            told = theirs.ask(f"show route all {prefix} protocol n3")
-            assert sorted(told.partition("BGP.community: ")[2].split()) == ["(64512,100)", "(7,65535)"]
+            shown = theirs.ask(f"show route all {prefix} protocol n3")
+            assert sorted(shown.partition("BGP.community: ")[2].split()) == ["(64512,100)", "(7,65535)"]
 
 
 def make_routes(namespace: str) -> None:

@@ -113,6 +113,15 @@ def test_a_reply_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, lin
         replies.feed(line)
 
 
+def test_what_came_with_the_reply_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the beginning of one that has no end."""
+    monkeypatch.setattr(module, "LONGEST", 1000)
+    replies = Replies()
+    assert len(replies.feed(b"0000 \n" + b"x" * 900)) == 1
+    with pytest.raises(DecodeError, match="has no end after 1100"):
+        replies.feed(b"x" * 200)
+
+
 @pytest.mark.parametrize(
     ("code", "refused"), [(0, False), (3, False), (1002, False), (7999, False), (8000, True), (9001, True)]
 )
