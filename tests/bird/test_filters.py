@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
 from typing import NamedTuple, get_args
 
 import pytest
@@ -188,7 +189,7 @@ protocol static { ipv4; route 203.0.113.0/24 unreachable; }
 
 
 @pytest.mark.parametrize("hosted", [False, True], ids=["own", "hosted"])
-def test_neighbours_hear_what_they_are_to_be_told(hosted: bool) -> None:
+def test_neighbours_hear_what_they_are_to_be_told(tmp_path: Path, hosted: bool) -> None:
     """This node's prefixes and lone addresses with the communities; also others', but not a neighbour's own; nothing.
 
     Addresses within a prefix, what podnet routes besides, and others' routes on this machine are not told.  n0 is
@@ -204,6 +205,7 @@ def test_neighbours_hear_what_they_are_to_be_told(hosted: bool) -> None:
     configuration = Configuration(
         router_id=IPv4Address("192.0.2.1"), profile="graceful", families=(4,), links=("up0",), own=(OWN[4],),
         owners=OWNERS, cluster=(CLUSTER[4],), sessions=sessions, communities=((64512, 100), (7, 65535)), hosted=hosted,
+        log=str(tmp_path / "log"),
     )  # fmt: skip
     told = {
         0: "".join(
@@ -239,6 +241,10 @@ def test_neighbours_hear_what_they_are_to_be_told(hosted: bool) -> None:
         for prefix in own:
             shown = theirs.ask(f"show route all {prefix} protocol n3")
             assert sorted(shown.partition("BGP.community: ")[2].split()) == ["(64512,100)", "(7,65535)"]
+        if not hosted:
+            logged = (tmp_path / "log").read_text(encoding="utf-8")
+            assert "podnet.n6.4: State changed to up" in logged
+            assert "<ERR>" not in logged, "as of a neighbour that is told its own routes"
 
 
 def make_routes(namespace: str) -> None:
