@@ -46,7 +46,7 @@ def parse_bgp(document: Document, entry: BGPEntry, path: str = ".bgp") -> BGP:
         document.refuse(f"{path}.mode", "is `routers`, and there are none; name them as `routers`, or choose another")
     if entry.include and not entry.socket:
         document.refuse(f"{path}.include", "is for the BIRD that the host runs; name its `socket` too, or leave it out")
-    routers = tuple(_router(document, one, f"{path}.routers[{n}]") for n, one in enumerate(entry.routers))
+    routers = tuple(_router(document, one, entry.asn, f"{path}.routers[{n}]") for n, one in enumerate(entry.routers))
     _refuse_twins(document, routers, path)
     return BGP(
         asn=entry.asn,
@@ -62,12 +62,16 @@ def parse_bgp(document: Document, entry: BGPEntry, path: str = ".bgp") -> BGP:
     )
 
 
-def _router(document: Document, entry: RouterEntry, path: str) -> Router:
+def _router(document: Document, entry: RouterEntry, asn: int, path: str) -> Router:
+    """Return a router as written at `path`, beside nodes whose AS number is `asn`."""
     if not valid_name(entry.name):
         document.refuse(f"{path}.name", f"{entry.name!r} is not a name; use letters, digits, '-', '_' and '.'")
     if not entry.addresses:
         document.refuse(f"{path}.addresses", "is empty; give the router's own addresses, towards the nodes")
     _check_as(document, entry.asn, f"{path}.as", least=0)
+    if entry.role == "reflector" and entry.asn not in {0, asn}:  # RFC 4456; eBGP would change the next hops
+        remedy = "leave it out, or make the router a `peer`"
+        document.refuse(f"{path}.as", f"{entry.asn} is not the nodes' {asn}, and a reflector is of their AS; {remedy}")
     return Router(
         name=entry.name,
         addresses=tuple(_address(document, a, f"{path}.addresses[{n}]") for n, a in enumerate(entry.addresses)),

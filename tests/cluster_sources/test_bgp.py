@@ -144,6 +144,19 @@ def test_a_slip_is_named_with_its_place(text: str, complaint: str) -> None:
     assert any(mark in caught.value.msg for mark in (";", "?")), "a remedy"
 
 
+def test_a_reflector_is_of_the_nodes_as() -> None:
+    """RFC 4456: by another AS the next hops would be the router's, which nodes do not believe; a `peer` may be."""
+    text = "bgp:\n  as: 64513\n  routers:\n  - name: r\n    addresses: [192.0.2.1]\n    role: %s\n    as: %d"
+    with pytest.raises(InvalidConfiguration) as caught:
+        bgp(text % ("reflector", 64512))
+    assert caught.value.msg == (
+        f"{PATH}:7: bgp.routers[0].as 64512 is not the nodes' 64513, and a reflector is of their AS; leave it out, or "
+        "make the router a `peer`"
+    )
+    for role, number in (("reflector", 64513), ("reflector", 0), ("peer", 1), ("client", 1)):
+        assert bgp(text % (role, number)).routers[0].asn == number
+
+
 @pytest.mark.parametrize(
     "address",
     ["0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.5", "::", "::1", "fe80::1", "ff02::5"],  # noqa: S104
