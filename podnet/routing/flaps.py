@@ -3,10 +3,14 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 import msgspec
 
 from podnet.bird import Protocol
+
+APART = timedelta(seconds=1)
+"""How much later a session comes up again at least: it waits that long before it connects."""
 
 
 class Count(msgspec.Struct, gc=False):
@@ -39,9 +43,7 @@ class Flaps:
                     changed.append((one, True))
                 continue
             self.counts[one.name] = count
-            # A host's BIRD may write a time of another day as a date alone: what has just begun has its time.
-            anew = one.since != count.since and ":" in one.since
-            if count.established and (not one.established or anew):
+            if count.established and (not one.established or _later(one.since, count.since)):
                 count.flaps += 1
             if count.established != one.established:
                 changed.append((one, one.established))
@@ -54,3 +56,21 @@ class Flaps:
             with open(f"{self._path}.tmp", "wb") as file:  # noqa: PTH123 - as above
                 file.write(msgspec.json.encode(self.counts))
             os.rename(f"{self._path}.tmp", self._path)  # noqa: PTH104 - as above
+
+
+def _later(since: str, before: str) -> bool:
+    """Tell whether `since` is another moment than `before`.
+
+    BIRD works a moment out anew each time that it is asked, from two clocks: milliseconds differ.  A host's BIRD may
+    write a moment of another day as a date alone: what has just begun has its time.
+    """
+    if since == before or ":" not in since:
+        return False
+    try:
+        return abs(_moment(since) - _moment(before)) > APART
+    except ValueError:
+        return True
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text if "-" in text else f"1970-01-01 {text}")

@@ -7,7 +7,7 @@ import pytest
 from podnet.bird import Protocol
 from podnet.routing import Flaps
 
-EARLY, LATE, LATER = (f"2026-11-29 18:18:0{second}.000" for second in (1, 2, 3))
+EARLY, LATE, LATER = (f"2026-11-29 18:18:0{second}.000" for second in (1, 4, 7))
 
 
 def seen(since: str, *, up: bool = True, name: str = "podnet.n2.4") -> Protocol:
@@ -62,6 +62,35 @@ def test_a_time_that_becomes_a_date_is_no_flap(flaps: Flaps) -> None:
     for since, expected in (("18:18:01.000", 0), ("2026-11-29", 0), ("2026-11-29", 0), ("09:00:00.000", 1)):
         look(flaps, seen(since))
         assert counted(flaps) == {"podnet.n2.4": expected}
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "expected"),
+    [
+        ("2026-11-29 18:43:46.014", "2026-11-29 18:43:46.015", 0),
+        ("2026-11-29 18:43:46.000", "2026-11-29 18:43:45.999", 0),
+        ("2026-11-29 23:59:59.999", "2026-11-30 00:00:00.000", 0),
+        ("2026-11-29 18:43:46.014", "2026-11-29 18:43:48.014", 1),
+        ("2026-11-29 18:43:46.014", "2026-11-30 18:43:46.014", 1),
+        ("18:43:46.014", "18:43:46.015", 0),
+        ("18:43:46", "18:43:48", 1),
+        ("29.11.: 1", "29.11.: 2", 1),
+    ],
+)
+def test_a_moment_that_is_told_a_little_differently_is_no_flap(
+    flaps: Flaps, before: str, since: str, expected: int
+) -> None:
+    """BIRD works it out anew each time, and was seen to be a millisecond off; a format that is not known counts."""
+    look(flaps, seen(before))
+    look(flaps, seen(since))
+    assert counted(flaps) == {"podnet.n2.4": expected}
+
+
+def test_moments_that_wander_are_none(flaps: Flaps) -> None:
+    """As while a clock is adjusted: each is set against the one before."""
+    for tenth in range(100):
+        look(flaps, seen(f"2026-11-29 18:43:{20 + tenth // 10}.{tenth % 10}00"))
+    assert counted(flaps) == {"podnet.n2.4": 0}
 
 
 def test_a_session_that_is_no_more_is_forgotten(flaps: Flaps) -> None:
