@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.lab.conftest import PODNET
@@ -30,9 +31,18 @@ def sessions(machine: "Machine", where: str) -> dict[str, dict[str, Any]]:
     return {f"{one['neighbour']} {one['family']}": one for one in json.loads(told.stdout)}
 
 
-def since(machine: "Machine", where: str) -> dict[str, str]:
-    """Return by neighbour and family when each session came to the state that it is in."""
-    return {name: one["since"] for name, one in sessions(machine, where).items()}
+CLOCK = 0.5
+"""Seconds by which BIRD may tell one moment differently: it works it out anew each time, from two clocks."""
+
+
+def since(machine: "Machine", where: str) -> dict[str, float]:
+    """Return by neighbour and family when each session came to the state that it is in, to within `CLOCK`."""
+    return {name: moment(one) for name, one in sessions(machine, where).items()}
+
+
+def moment(session: dict[str, Any]) -> float:
+    """Return when a session came to the state that it is in, in Unix seconds."""
+    return datetime.fromisoformat(session["since"]).timestamp()
 
 
 def bird(machine: "Machine", where: str, command: str) -> str:

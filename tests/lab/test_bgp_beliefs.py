@@ -13,11 +13,13 @@ import pytest
 
 from podnet.testing.waiting import eventually
 from tests.lab.bgp import (
+    CLOCK,
     CONF,
     CONTROL,
     NODES,
     bird,
     established,
+    moment,
     pid,
     restart,
     sessions,
@@ -119,12 +121,12 @@ def test_a_neighbour_without_the_password_is_not_spoken_to(machine: "Machine") -
     assert machine.wrong() == []
 
 
-def renewed(machine: "Machine", where: str, session: str, before: dict[str, dict[str, str]]) -> None:
+def renewed(machine: "Machine", where: str, session: str, before: dict[str, dict[str, float]]) -> None:
     """Wait until a session stands that is not the one of before."""
 
     def again() -> bool:
         one = sessions(machine, where)[session]
-        return bool(one["state"] == "Established" and one["since"] != before[where][session])
+        return bool(one["state"] == "Established" and moment(one) > before[where][session] + CLOCK)
 
     eventually(again, f"the session of {where} with {session} does not come back")
 
