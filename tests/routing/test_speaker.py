@@ -159,9 +159,13 @@ def test_a_password_that_is_none_leaves_bird_as_it_was(
     one.follow(wanted("n2"))
     eventually(lambda: names(places) == ["podnet.n2.4"], "a session")
     before = pid(places), Path(places.configuration).read_bytes()
-    for text, complaint in ((None, f"{file}: no such file"), ('a "quote"', f"{file}: is no password for BGP")):
+    for text, complaint in (
+        (None, f"{file}: no such file"),
+        (b'a "quote"', f"{file}: is no password for BGP"),
+        (b"\xff", f"{file}: cannot be read"),
+    ):
         if text is not None:
-            file.write_text(text, encoding="utf-8")
+            file.write_bytes(text)
         one.follow(wanted("n2", "n3", password=str(file)))
         eventually(partial(said, caplog, complaint), "the complaint")
         eventually(lambda: one._failures > 3, "some attempts")
