@@ -17,8 +17,8 @@ from typing import Any
 
 import podnet.daemon.run  # noqa: F401 - what a daemon has anyway
 from podnet.cluster.kubernetes import Backoff, KubernetesNodes, KubernetesPods
-from podnet.cluster.kubernetes.access import Access, Server
 from podnet.cluster.kubernetes.identity import Identity
+from podnet.cluster.remote.access import Access, Server
 from podnet.cluster.settings import parse_settings
 from podnet.daemon.node import NodeContext
 from podnet.daemon.paths import Paths

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from podnet.cluster.kubernetes.access import Access, Server
-from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.identity import Identity
 from podnet.cluster.kubernetes.nodes import KubernetesNodes
 from podnet.cluster.kubernetes.pods import KubernetesPods
+from podnet.cluster.remote.access import Access, Server
+from podnet.cluster.remote.backoff import Backoff
 from podnet.testing.waiting import eventually
 
 Right = tuple[str, str, str]

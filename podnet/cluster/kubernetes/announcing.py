@@ -8,11 +8,12 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 
-from podnet.cluster.kubernetes.access import Access
-from podnet.cluster.kubernetes.backoff import Backoff
-from podnet.cluster.kubernetes.client import Client, RefusedError
+from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.objects import NodeObject
 from podnet.cluster.kubernetes.status import annotate, network_is_up
+from podnet.cluster.remote.access import Access
+from podnet.cluster.remote.backoff import Backoff
+from podnet.cluster.remote.http import RefusedError
 from podnet.errors import PodnetError
 
 FORBIDDEN = 403

@@ -4,40 +4,17 @@ The shapes are those of the Kubernetes API reference: a List with ``metadata.res
 ``metadata.continue``, and WatchEvents, one JSON document to a line.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from podnet.cluster.kubernetes.objects import WireObject
+from podnet.cluster.remote.reflector import Bookmark, Deleted, Page, Stored
 from podnet.errors import DecodeError
 
 W = TypeVar("W", bound=WireObject)
 T = TypeVar("T")
-
-LONGEST_LINE = 1 << 24
-"""Bytes without an end of line that are no event: etcd takes no object beyond 1.5 MiB."""
-
-
-class Stored(NamedTuple, Generic[T]):
-    """An object as it is at `version`."""
-
-    key: str
-    version: str
-    object: T
-
-
-class Deleted(NamedTuple):
-    """The object `key` is gone, as of `version`."""
-
-    key: str
-    version: str
-
-
-class Bookmark(NamedTuple):
-    """All that happened up to `version` has been told."""
-
-    version: str
 
 
 class Failed(NamedTuple):
@@ -45,14 +22,6 @@ class Failed(NamedTuple):
 
     code: int
     message: str
-
-
-class Page(NamedTuple, Generic[T]):
-    """A part of a list: its objects, the list's version, and the token to `resume` with, "" at the end."""
-
-    objects: tuple[Stored[T], ...]
-    version: str
-    resume: str = ""
 
 
 class _ListMeta(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -126,25 +95,6 @@ class Decoder(Generic[W, T]):
     def _stored(self, raw: msgspec.Raw, version: str = "") -> Stored[T]:
         wire = self._object.decode(raw)
         return Stored(wire.metadata.key, _version(wire.metadata.resource_version or version), self._keep(wire))
-
-
-class Lines:
-    """Cuts a stream of bytes into lines, however it comes."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._rest = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the lines that are whole by now, without empty ones; raise `DecodeError` for one without an end."""
-        self._rest += data
-        if b"\n" not in data:
-            if len(self._rest) > LONGEST_LINE:
-                raise DecodeError(f"an event of the API server has no end within {LONGEST_LINE} bytes")
-            return
-        *lines, rest = self._rest.split(b"\n")
-        self._rest = rest
-        yield from (bytes(line) for line in lines if line.strip())
 
 
 def _version(text: str) -> str:

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import msgspec
 
-from podnet.cluster.kubernetes.access import Access
 from podnet.cluster.kubernetes.client import Client
+from podnet.cluster.remote.access import Access
 from podnet.errors import PodnetError
 
 PATH = "/api/v1/namespaces/default/events"  # those of objects without a namespace are there

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from podnet.cluster.kubernetes.access import Certificate
+from podnet.cluster.remote.access import Certificate
 from podnet.errors import InvalidConfiguration, IOFailure
 
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from podnet.cluster.document import Document, read_text
-from podnet.cluster.kubernetes.access import Access, Certificate, Credentials, Server, split_url
 from podnet.cluster.kubernetes.identity import Identity, TokenFile, basic, bearer
 from podnet.cluster.kubernetes.plugin import VERSIONS, Command, Plugin
+from podnet.cluster.remote.access import Access, Certificate, Credentials, Server, split_url
 from podnet.errors import InvalidConfiguration, IOFailure
 
 

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from podnet.cluster.document import IPNetwork
-from podnet.cluster.kubernetes.access import Access
 from podnet.cluster.kubernetes.announcing import Announcer
-from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.decoding import Decoder
 from podnet.cluster.kubernetes.events import Events
-from podnet.cluster.kubernetes.following import Follower, Resource
-from podnet.cluster.kubernetes.listing import Candidate, Listing, candidate, listed
+from podnet.cluster.kubernetes.feed import KubernetesFeed
+from podnet.cluster.kubernetes.listing import candidate
 from podnet.cluster.kubernetes.objects import NodeObject, WireNode, keep_node
+from podnet.cluster.remote.access import Access
+from podnet.cluster.remote.backoff import Backoff
+from podnet.cluster.remote.following import Follower
+from podnet.cluster.remote.listing import Listing, listed
 from podnet.errors import PodnetError
 from podnet.model import Node
 
@@ -45,8 +47,8 @@ class KubernetesNodes:
         self._events = Events(access, name)
         self._listing = Listing((), ())
         decoder = Decoder(WireNode, lambda wire: candidate(keep_node(wire), cluster_cidrs))
-        resource: Resource[WireNode, Candidate] = Resource(PATH, "nodes", decoder)
-        self._follower = Follower(Client(access), resource, down, lambda _: self._announcer.look())
+        feed = KubernetesFeed(Client(access), PATH, "nodes", decoder)
+        self._follower = Follower(feed, down, lambda _: self._announcer.look())
         self._announcer = Announcer(access, name, self._follower.lock, self._own, self._follower.tell)
         with self._follower.lock:
             self._announcer.annotate(annotations)
@@ -100,7 +102,7 @@ class KubernetesNodes:
     def _own(self) -> NodeObject | None:
         """Return what the server has of this node; with the lock."""
         own = self._follower.objects().get(self.name)
-        return None if own is None else own.object
+        return None if own is None else own.origin
 
 
 def _text(error: PodnetError | None) -> str:

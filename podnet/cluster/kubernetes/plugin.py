@@ -11,8 +11,8 @@ from datetime import datetime
 
 import msgspec
 
-from podnet.cluster.kubernetes.access import Certificate, Server
 from podnet.cluster.kubernetes.identity import bearer
+from podnet.cluster.remote.access import Certificate, Server
 from podnet.errors import DecodingFailure, IOFailure
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")

@@ -4,12 +4,13 @@ The API server is asked for those alone that are bound to the node (spec.nodeNam
 kubelet asks it the same.  So what is known here is as new as what the kubelet acts upon.
 """
 
-from podnet.cluster.kubernetes.access import Access
-from podnet.cluster.kubernetes.backoff import Backoff
 from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.decoding import Decoder
-from podnet.cluster.kubernetes.following import Follower, Resource
+from podnet.cluster.kubernetes.feed import KubernetesFeed
 from podnet.cluster.kubernetes.objects import PodObject, WirePod, keep_pod
+from podnet.cluster.remote.access import Access
+from podnet.cluster.remote.backoff import Backoff
+from podnet.cluster.remote.following import Follower
 from podnet.errors import PodnetError
 from podnet.model import KubernetesPod
 
@@ -29,8 +30,8 @@ class KubernetesPods:
         self._pods: dict[str, PodObject] = {}
         self._by_uid: dict[str, PodObject] = {}
         selection = {"fieldSelector": f"spec.nodeName={node}"} if node else {}
-        resource = Resource(PATH, "pods", Decoder(WirePod, keep_pod), selection)
-        self._follower = Follower(Client(access), resource, down, lambda _: None)
+        feed = KubernetesFeed(Client(access), PATH, "pods", Decoder(WirePod, keep_pod), selection)
+        self._follower = Follower(feed, down, lambda _: None)
         self._follower.begin()
 
     def fileno(self) -> int:

@@ -6,8 +6,8 @@ See "Accessing the Kubernetes API from a Pod", Kubernetes documentation.
 import os
 from collections.abc import Mapping
 
-from podnet.cluster.kubernetes.access import Access, Server
 from podnet.cluster.kubernetes.identity import TokenFile
+from podnet.cluster.remote.access import Access, Server
 from podnet.errors import NodeNotReady
 
 FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster.kubernetes.decoding import Bookmark, Decoder, Deleted, Failed, Lines, Stored
+from podnet.cluster.kubernetes.decoding import Decoder, Failed
 from podnet.cluster.kubernetes.listing import candidate
 from podnet.cluster.kubernetes.objects import NodeObject, PodObject, WireNode, WirePod, keep_node, keep_pod
+from podnet.cluster.remote.lines import Lines
+from podnet.cluster.remote.reflector import Bookmark, Deleted, Stored
 from podnet.errors import DecodeError
 
 NODE = (Path(__file__).parent / "node.json").read_text(encoding="utf-8")
@@ -137,7 +139,7 @@ def test_lines_are_the_same_however_they_come(lines: list[bytes], data: st.DataO
 
 def test_a_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused before it fills the memory."""
-    monkeypatch.setattr("podnet.cluster.kubernetes.decoding.LONGEST_LINE", 100)
+    monkeypatch.setattr("podnet.cluster.remote.lines.LONGEST_LINE", 100)
     cutter = Lines()
     assert list(cutter.feed(b"x" * 100)) == []
     with pytest.raises(DecodeError, match="no end"):

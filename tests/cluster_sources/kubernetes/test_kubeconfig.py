@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from podnet.cluster.kubernetes import in_a_pod, read_kubeconfig, service_account
-from podnet.cluster.kubernetes.access import Server
 from podnet.cluster.kubernetes.client import Client
 from podnet.cluster.kubernetes.plugin import Command, Plugin
+from podnet.cluster.remote.access import Server
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, NodeNotReady, PodnetError
 from tests.cluster_sources.kubernetes.api import Api
 from tests.cluster_sources.kubernetes.pki import Pki

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster.kubernetes.listing import candidate, listed
+from podnet.cluster.kubernetes.listing import candidate
 from podnet.cluster.kubernetes.objects import WIREGUARD_KEY, NodeObject
+from podnet.cluster.remote.listing import listed
 from podnet.wireguard.key import to_text
 
 cidrs = st.builds(

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from podnet.cluster.kubernetes import KubernetesNodes, read_kubeconfig
-from podnet.cluster.kubernetes import client as http
-from podnet.cluster.kubernetes import following as source
-from podnet.cluster.kubernetes.client import Client, RefusedError
+from podnet.cluster.kubernetes.client import Client
+from podnet.cluster.remote import following as source
+from podnet.cluster.remote import http
+from podnet.cluster.remote.http import RefusedError
 from podnet.errors import IOFailure
 from podnet.model import Node
 from podnet.testing.waiting import eventually
@@ -170,7 +171,7 @@ def test_what_was_known_serves_until_there_is_a_list(api: Api, follow: Follow) -
 def test_a_server_that_hangs_is_noticed(api: Api, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that accepts and does not answer is an error in time; one whose stream falls silent is asked again."""
     monkeypatch.setattr(http, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(Client.stream, "__defaults__", (0.2,))
+    monkeypatch.setattr(http, "SILENT_SECONDS", 0.2)
     api.put("n1")
     api.hang = True
     nodes = follow()
@@ -188,7 +189,7 @@ def test_a_server_that_went_back_in_time_is_listed_anew(
 ) -> None:
     """Its data are a backup's: it says nothing to who waits for a later version, and that silence is noticed."""
     monkeypatch.setattr(source, "SILENT", 0.1)
-    monkeypatch.setattr(Client.stream, "__defaults__", (0.2,))
+    monkeypatch.setattr(http, "SILENT_SECONDS", 0.2)
     api.put("n1")
     nodes = follow()
     assert nodes.wait(PATIENCE)
@@ -254,8 +255,9 @@ def test_a_bug_is_told_and_the_list_taken_anew(api: Api, follow: Follow, monkeyp
     wait_until(nodes, lambda: names(nodes) == ["n1"])
     api.wait_for(lambda _: api.watches())
     with monkeypatch.context() as patch:
-        patch.setattr(nodes._follower.resource.decoder, "event", lambda line: 1 // (len(line) * 0))
+        patch.setattr(nodes._follower.feed, "watch", lambda ask: 1 // (len(ask) * 0))
         api.put("n2")
+        api.end_watches()
         wait_until(nodes, lambda: nodes.error is not None and "bug" in nodes.error.msg)
     wait_until(nodes, lambda: names(nodes) == ["n1", "n2"] and nodes.error is None)
 

@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster.kubernetes.backoff import FIRST, MOST, Backoff
-from podnet.cluster.kubernetes.decoding import Bookmark, Deleted, Page, Stored
-from podnet.cluster.kubernetes.reflector import GONE, Changes, List, Reflector, Watch
+from podnet.cluster.remote.backoff import FIRST, MOST, Backoff
+from podnet.cluster.remote.reflector import GONE, Bookmark, Changes, Deleted, List, Page, Reflector, Stored, Watch
 
 Event = Stored[int] | Deleted | Bookmark
 

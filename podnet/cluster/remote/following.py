@@ -1,32 +1,37 @@
-"""A resource followed: what the API server has of it, kept current by a thread that lists and watches.
+"""A kind of objects followed: what a server has of them, kept current by a thread that lists and watches.
 
-The thread asks and decodes; what it knows is read by others, under the lock.  Nothing that the API server does, or does
-not do, changes what is known but what it says: while it is away all stays as it was.
+The thread asks and decodes; what it knows is read by others, under the lock.  Nothing that the server does, or does not
+do, changes what is known but what it says: while it is away all stays as it was.
 """
 
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from podnet.cluster.kubernetes.backoff import Backoff
-from podnet.cluster.kubernetes.client import Client, RefusedError
-from podnet.cluster.kubernetes.decoding import Decoder, Failed, Lines
-from podnet.cluster.kubernetes.objects import WireObject
-from podnet.cluster.kubernetes.reflector import GONE, Changes, List, Reflector, Watch
+from podnet.cluster.remote.backoff import Backoff
+from podnet.cluster.remote.http import RefusedError
+from podnet.cluster.remote.reflector import (
+    GONE,
+    Bookmark,
+    Changes,
+    Deleted,
+    List,
+    Page,
+    Reflector,
+    Stored,
+    Watch,
+)
 from podnet.errors import IOFailure, PodnetError
 
-W = TypeVar("W", bound=WireObject)
 T = TypeVar("T")
 
 LIMIT = 500
-"""Objects to a page of a list: some megabytes, decoded and let go before the next."""
-WATCH_SECONDS = 300, 600
-"""How long a watch is asked for, drawn anew each time so that nodes do not come back together; as client-go does."""
+"""Objects to a page of a list: some megabytes of Nodes, decoded and let go before the next."""
 SILENT = 90.0
 """Seconds without even a bookmark after which a list is taken anew.  A server whose data came back from a backup is at
 an older version than what was heard from it, and lets those who wait for a later one wait."""
@@ -38,31 +43,46 @@ ENDING = 1.0
 """Seconds that the thread is waited for at the end; it holds nothing that would have to be given back."""
 
 
-class Resource(NamedTuple, Generic[W, T]):
-    """What is followed: its `path`, what errors call its objects, how they are decoded, and which are asked for.
+class Feed(Protocol[T]):
+    """Who asks the server: `noun` is what errors call its objects."""
 
-    `selection` are query parameters of list and watch, such as a fieldSelector.
-    """
-
-    path: str
     noun: str
-    decoder: Decoder[W, T]
-    selection: Mapping[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        """The server as one writes it."""
+        ...
+
+    def page(self, ask: List) -> Page[T]:
+        """Return what a List is answered with; raise `PodnetError`."""
+        ...
+
+    def watch(self, ask: Watch) -> Iterator[Stored[T] | Deleted | Bookmark | None]:
+        """Yield what a Watch tells until it ends; raise `PodnetError`.
+
+        None says that the server answered, and is yielded before it has told anything.
+        """
+        ...
+
+    def release(self) -> None:
+        """Close what is kept for the next page: there will be none for a while."""
+        ...
+
+    def close(self) -> None:
+        """End all requests, also those that another thread waits for."""
+        ...
 
 
-class Follower(Generic[W, T]):
-    """Follows a `resource`; `heard` is called in the thread, with the `lock` held, with the keys of what changed.
+class Follower(Generic[T]):
+    """Follows what `feed` gives; `heard` is called in the thread, with the `lock` held, with the keys of what changed.
 
     `down` is shared by all who ask the same server: how long to wait while it cannot be reached.
     """
 
-    def __init__(
-        self, client: Client, resource: Resource[W, T], down: Backoff, heard: Callable[[Changes], None]
-    ) -> None:
+    def __init__(self, feed: Feed[T], down: Backoff, heard: Callable[[Changes], None]) -> None:
         """Take all that; nothing is asked before :meth:`begin`."""
         self.lock = threading.Lock()  # of the reflector's objects and of what follows
-        self.resource = resource
-        self._client = client
+        self.feed = feed
         self._down = down
         self._refused = Backoff(random.random)
         self._heard = heard
@@ -74,7 +94,7 @@ class Follower(Generic[W, T]):
         self._failure: tuple[PodnetError, float] | None = None
         self._ending = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name=f"kubernetes-{resource.noun}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"follow-{feed.noun}", daemon=True)
 
     def begin(self) -> None:
         """Begin to ask."""
@@ -113,14 +133,14 @@ class Follower(Generic[W, T]):
 
     @property
     def error(self) -> PodnetError | None:
-        """What is amiss with the API server, and since when; None while nothing is."""
+        """What is amiss with the server, and since when; None while nothing is."""
         with self.lock:
             failure = self._failure
         if failure is None:
             return None
         error, since = failure
         when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        return IOFailure(f"{error.msg} (the {self.resource.noun} are not current since {when})", error.details)
+        return IOFailure(f"{error.msg} (the {self.feed.noun} are not current since {when})", error.details)
 
     def tell(self) -> None:
         """Wake who waits; with the lock."""
@@ -131,7 +151,7 @@ class Follower(Generic[W, T]):
     def close(self) -> None:
         """End."""
         self._ending.set()
-        self._client.close()
+        self.feed.close()
         if self._thread.ident is not None:
             self._thread.join(ENDING)
         with self.lock:  # after it nobody writes to the descriptor
@@ -158,7 +178,7 @@ class Follower(Generic[W, T]):
             except Exception as error:  # noqa: BLE001 - the thread is not to end unheard, what is known getting old
                 wait = self._refused.wait()
                 self._reflector.refused(GONE)
-                self._failed(IOFailure(f"{self._client.url}: {error!r}, which is a bug of podnet's; please report it"))
+                self._failed(IOFailure(f"{self.feed.url}: {error!r}, which is a bug of podnet's; please report it"))
             if wait:
                 self._ending.wait(wait)
 
@@ -166,14 +186,11 @@ class Follower(Generic[W, T]):
         """Ask one thing and take what is answered; return how many seconds to wait before the next."""
         ask = self._reflector.ask()
         if isinstance(ask, List):
-            query = {"limit": str(LIMIT), **self.resource.selection}
-            if ask.resume:
-                query["continue"] = ask.resume
-            page = self.resource.decoder.page(self._client.get(self.resource.path, query))
+            page = self.feed.page(ask)
             with self._told:
                 self._note(self._reflector.page(page), listed=not page.resume)
             return 0.0
-        self._client.release()
+        self.feed.release()
         began = time.monotonic()
         heard = self._watch(ask)
         lasted = time.monotonic() - began
@@ -187,26 +204,11 @@ class Follower(Generic[W, T]):
 
     def _watch(self, ask: Watch) -> bool:
         """Take what a watch tells until it ends; tell whether there was anything."""
-        lines = Lines()
         heard = False
-        query = {
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": ask.version,
-            "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),  # noqa: S311 - no secret
-            **self.resource.selection,
-        }
-        for data in self._client.stream(self.resource.path, query):
+        for event in self.feed.watch(ask):
+            heard |= event is not None
             with self._told:
-                self._note(frozenset())
-            for line in lines.feed(data):
-                event = self.resource.decoder.event(line)
-                if isinstance(event, Failed):
-                    told = f"GET {self._client.url}{self.resource.path}: {event.code} {event.message}"
-                    raise RefusedError(told, status=event.code)
-                heard = True
-                with self._told:
-                    self._note(self._reflector.event(event))
+                self._note(frozenset() if event is None else self._reflector.event(event))
         return heard
 
     def _note(self, changes: Changes, *, listed: bool = False) -> None:

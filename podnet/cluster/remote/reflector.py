@@ -1,19 +1,47 @@
-"""The reflector: what to ask the API server next, and what is known of its objects by now.  No I/O.
+"""The reflector: what to ask a server next, and what is known of its objects by now.  No I/O.
 
 List, then watch from the list's version on; go on watching at the version that was heard last, whatever the connection
-did meanwhile; list anew when the server has forgotten that version (410 Gone).  A list that is taken anew is compared
-with what was known, so that what vanished meanwhile is seen to be gone; until it is whole nothing changes.
+did meanwhile; list anew when the server has forgotten that version (410 Gone of an API server, compaction in etcd).  A
+list that is taken anew is compared with what was known, so that what vanished meanwhile is seen to be gone; until it is
+whole nothing changes.
 See "Efficient detection of changes", Kubernetes documentation, API concepts.
 """
 
 from typing import Generic, NamedTuple, TypeVar
 
-from podnet.cluster.kubernetes.decoding import Bookmark, Deleted, Page, Stored
-
 T = TypeVar("T")
 
 GONE = 410
 """HTTP: the version, or the list's token, is older than what the server remembers."""
+
+
+class Stored(NamedTuple, Generic[T]):
+    """An object as it is at `version`."""
+
+    key: str
+    version: str
+    object: T
+
+
+class Deleted(NamedTuple):
+    """The object `key` is gone, as of `version`."""
+
+    key: str
+    version: str
+
+
+class Bookmark(NamedTuple):
+    """All that happened up to `version` has been told."""
+
+    version: str
+
+
+class Page(NamedTuple, Generic[T]):
+    """A part of a list: its objects, the list's version, and the token to `resume` with, "" at the end."""
+
+    objects: tuple[Stored[T], ...]
+    version: str
+    resume: str = ""
 
 
 class List(NamedTuple):
