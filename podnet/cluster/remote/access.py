@@ -67,19 +67,21 @@ class Access(NamedTuple):
     credentials: Credentials
 
 
-def split_url(url: str, where: str) -> tuple[str, str, int, str]:
+def split_url(
+    url: str, where: str, *, example: str = "https://192.0.2.1:6443", port: int = 0
+) -> tuple[str, str, int, str]:
     """Return scheme, host, port and path prefix of a server's address; raise InvalidConfiguration.
 
-    `where` names file, line and key.
+    `where` names file, line and key; `port` is the one that goes without saying, 0: the scheme's.
     """
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
-        port = parts.port
+        given = parts.port
     except ValueError:
-        parts, port = urlsplit(""), None
+        parts, given = urlsplit(""), None
     if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.query:
-        raise InvalidConfiguration(f"{where} {url!r} is no server's address; write one such as https://192.0.2.1:6443")
-    return parts.scheme, parts.hostname, port or PORTS[parts.scheme], parts.path.rstrip("/")
+        raise InvalidConfiguration(f"{where} {url!r} is no server's address; write one such as {example}")
+    return parts.scheme, parts.hostname, given or port or PORTS[parts.scheme], parts.path.rstrip("/")
 
 
 def tls_context(access: Access) -> ssl.SSLContext | None:

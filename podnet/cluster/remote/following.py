@@ -76,7 +76,8 @@ class Feed(Protocol[T]):
 class Follower(Generic[T]):
     """Follows what `feed` gives; `heard` is called in the thread, with the `lock` held, with the keys of what changed.
 
-    `down` is shared by all who ask the same server: how long to wait while it cannot be reached.
+    It is also called after each list.  `down` is shared by all who ask the same server: how long to wait while it
+    cannot be reached.
     """
 
     def __init__(self, feed: Feed[T], down: Backoff, heard: Callable[[Changes], None]) -> None:
@@ -106,10 +107,13 @@ class Follower(Generic[T]):
         """Return the descriptor that is readable when something happened."""
         return self._wake
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until there is a first list, at most `seconds` and not beyond a first failure; tell if there is one."""
+    def wait(self, seconds: float, also: Callable[[], bool] = lambda: True) -> bool:
+        """Wait until there is a first list, at most `seconds` and not beyond a first failure; tell if there is one.
+
+        And until `also` is so, which is asked whenever somebody calls :meth:`tell`.
+        """
         with self._told:
-            self._told.wait_for(lambda: self._reflector.synced or self._attempted, seconds)
+            self._told.wait_for(lambda: (self._reflector.synced and also()) or self._attempted, seconds)
             return self._reflector.synced
 
     @property
@@ -218,7 +222,7 @@ class Follower(Generic[T]):
         recovered, self._failure = self._failure is not None, None
         if changes or listed or recovered:
             self.tell()
-        if changes:
+        if changes or listed:
             self._heard(changes)
 
     def _failed(self, error: PodnetError) -> None:

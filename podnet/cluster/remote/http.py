@@ -41,11 +41,13 @@ class Dialect(NamedTuple):
 
     `understand` makes of an HTTP status and the body what status that is to be taken for, and the server's words, ""
     for none; `remedies` are by that status, and `otherwise` is the remedy of all others.
+    `headers` go with every request.
     """
 
     understand: Callable[[int, bytes], tuple[int, str]]
     remedies: Mapping[int, str]
     otherwise: str
+    headers: Mapping[str, str] = {}
 
 
 class RefusedError(IOFailure):
@@ -184,7 +186,13 @@ class Client:
     ) -> http.client.HTTPResponse:
         """Send a request and return the answer's beginning; raise RefusedError where it is not a 200."""
         credentials = self.access.credentials
-        headers = {"Accept": "application/json", "User-Agent": "podnet", **credentials.headers(), **(more or {})}
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": "podnet",
+            **self._dialect.headers,
+            **credentials.headers(),
+            **(more or {}),
+        }
         target = f"{self.access.server.prefix}{path}" + (f"?{urlencode(query)}" if query else "")
         if connection.sock is None:
             connection.connect()
