@@ -14,7 +14,8 @@ DEMO_NEEDS := cc=gcc /usr/include/*/sys/un.h=libc6-dev ip=iproute2 tc=iproute2 n
 	ping=iputils-ping modprobe=kmod mount=mount unshare=util-linux
 TEST_NEEDS := $(DEMO_NEEDS) openssl=openssl iptables=iptables conntrack=conntrack iperf3=iperf3 tcpdump=tcpdump strace=strace shellcheck=shellcheck \
 	wg=wireguard-tools wireguard-go=wireguard-go bird=bird2 \
-	/usr/lib/cni/bridge=containernetworking-plugins containerd=containerd runc=runc podman=podman
+	/usr/lib/cni/bridge=containernetworking-plugins containerd=containerd runc=runc podman=podman \
+	etcd=etcd-server etcdctl=etcd-client
 
 on_path = $(firstword $(wildcard $(if $(filter /%,$(1)),$(1),$(addsuffix /$(1),$(subst :, ,$(PATH))))))
 missing = $(sort $(foreach need,$(1),$(if $(call on_path,$(firstword $(subst =, ,$(need)))),,$(lastword $(subst =, ,$(need))))))

@@ -15,7 +15,18 @@ def command() -> None:
 @click.option("--cni-conf-dir", default=CNI_CONF, show_default=True, help="Where the runtime reads configurations.")
 @click.option("--cni-bin-dir", default=CNI_BIN, show_default=True, help="Where the runtime looks for plugins.")
 @click.option("--kubeconfig", default="", metavar="FILE", help="Have the nodes from this cluster of Kubernetes.")
-@click.option("--node-name", default="", metavar="NAME", help="This node's name in Kubernetes.  [default: $NODE_NAME]")
+@click.option(
+    "--node-name",
+    default="",
+    metavar="NAME",
+    help="This node's name in Kubernetes or etcd.  [default: $NODE_NAME with Kubernetes, else as podnet.yaml has it]",
+)
+@click.option("--etcd", default="", metavar="URL[,URL…]", help="Have the nodes from etcd, and claim a prefix there.")
+@click.option("--etcd-ca", default="", metavar="FILE", help="Of the authority that etcd's certificates are of.")
+@click.option("--etcd-cert", default="", metavar="FILE", help="A client's certificate, for etcd.")
+@click.option("--etcd-key", default="", metavar="FILE", help="Its key.")
+@click.option("--etcd-user", default="", metavar="NAME", help="A user of etcd.")
+@click.option("--etcd-password-file", default="", metavar="FILE", help="Where that user's password is.")
 @click.option(
     "--oneshot/--no-oneshot",
     default=True,
@@ -36,12 +47,19 @@ def run(
     *,
     kubeconfig: str,
     node_name: str,
+    etcd: str,
+    etcd_ca: str,
+    etcd_cert: str,
+    etcd_key: str,
+    etcd_user: str,
+    etcd_password_file: str,
     oneshot: bool,
     masquerade: bool | None,
 ) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
-    The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account.
+    The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account, or of
+    etcd: with --etcd, or `etcd` in podnet.yaml.
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
     code = start(
@@ -50,6 +68,14 @@ def run(
         cni_bin_dir,
         kubeconfig=kubeconfig,
         node_name=node_name,
+        etcd={
+            "endpoints": etcd,
+            "ca": etcd_ca,
+            "cert": etcd_cert,
+            "key": etcd_key,
+            "user": etcd_user,
+            "password_file": etcd_password_file,
+        },
         oneshot=oneshot,
         masquerade=masquerade,
     )
@@ -61,7 +87,7 @@ def key() -> None:
     """Print this node's public key of WireGuard: what nodes.yaml has as `wireguard` of this node.
 
     It is made if there is none; the private one is in /var/lib/podnet/wireguard.key and stays there.  With Kubernetes
-    the daemon tells it the others.
+    and etcd the daemon tells it the others.
     """
     from podnet.daemon.key import own_public_key  # noqa: PLC0415 - what shows help does not need it
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - likewise

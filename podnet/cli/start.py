@@ -16,6 +16,7 @@ def start(
     *,
     kubeconfig: str = "",
     node_name: str = "",
+    etcd: dict[str, str] | None = None,
     oneshot: bool = True,
     masquerade: bool | None = None,
 ) -> int:
@@ -32,7 +33,14 @@ def start(
         paths = Paths(config=config, cni_conf=cni_conf, cni_bin=cni_bin)
         interpreter = sys.executable if oneshot else ""
         options = Options(masquerade)
-        return run(paths, kubeconfig=kubeconfig, node_name=node_name, interpreter=interpreter, options=options)
+        return run(
+            paths,
+            kubeconfig=kubeconfig,
+            node_name=node_name,
+            etcd=etcd or {},
+            interpreter=interpreter,
+            options=options,
+        )
     except PodnetError as error:
         sys.stderr.write(f"podnet: {error.msg}\n" + (f"{error.details}\n" if error.details else ""))
         return 1

@@ -8,16 +8,18 @@ line and key.  What does not: what follows from them (routes, rules, addresses: 
 from podnet.cluster.network import default_network, standalone_network
 from podnet.cluster.nodes import own_node, parse_nodes, read_nodes
 from podnet.cluster.pools import kept_for_pools, named_pools, to_publish
-from podnet.cluster.settings import GC, Settings, parse_settings, read_settings
+from podnet.cluster.settings import GC, Etcd, Settings, ToldBy, parse_settings, read_settings, with_etcd
 from podnet.cluster.source import NodesSource, PodsSource
 from podnet.cluster.watch import NodesWatch
 
 __all__ = [
     "GC",
+    "Etcd",
     "NodesSource",
     "NodesWatch",
     "PodsSource",
     "Settings",
+    "ToldBy",
     "default_network",
     "kept_for_pools",
     "named_pools",
@@ -28,4 +30,5 @@ __all__ = [
     "read_settings",
     "standalone_network",
     "to_publish",
+    "with_etcd",
 ]

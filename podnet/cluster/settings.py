@@ -1,6 +1,7 @@
 """podnet.yaml: what a node's owner decides about this node.  Every key has a default, so the file may be missing."""
 
 import re
+from collections.abc import Mapping
 from os.path import abspath, dirname, join
 from socket import gethostname
 from typing import Any, Literal
@@ -14,12 +15,17 @@ from podnet.errors import IOFailure
 from podnet.model import BGP, Backend, Tunnel, WireGuardPort
 
 Datapath = Literal["ptp", "bridge"]
+ToldBy = Literal["", "kubernetes", "etcd"]
 
 PATH = "/etc/podnet/podnet.yaml"
 
 # net/core/dev.c, dev_valid_name: what may not be part of an interface's name; IFNAMSIZ counts the NUL.
 _IFNAME = re.compile(r"(?!\.{1,2}\Z)[^\s/:]{1,15}")
 _VNI_MOST, _PORT_MOST = (1 << 24) - 1, (1 << 16) - 1  # RFC 7348 (5), RFC 768
+_ETCD_PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_FILES = frozenset({"ca", "cert", "key", "password_file"})
+_GRACE_LEAST, _GRACE_MOST = 10, 9_000_000_000  # a lease must outlive an election; etcd's MaxLeaseTTL
+_MASK_SIZES = {4: (8, 30), 6: (48, 126)}  # as of nodes.yaml's pod CIDRs
 _MTU_IPV4, _MTU_IPV6, _MTU_MOST = 68, 1280, 65535  # RFC 791 (3.2), RFC 8200 (5), a 16-bit length
 
 
@@ -50,6 +56,26 @@ class Pods(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     wait: float = 5.0
 
 
+class Etcd(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, gc=False):
+    """Where etcd is that tells the nodes, without `endpoints` nowhere, and who asks it.
+
+    `ca`, `cert`, `key` and `password_file` are paths; `prefix` is where the cluster's keys are; others may have a
+    node's part of the cluster's range when it has been away for `grace` seconds, and how long that part's prefix is
+    the sizes say.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    user: str = ""
+    password_file: str = ""
+    prefix: str = "/podnet/podnet"
+    grace: int = 86400
+    node_cidr_mask_size_ipv4: int = 24
+    node_cidr_mask_size_ipv6: int = 64
+
+
 class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, gc=False):
     """podnet.yaml as written."""
 
@@ -72,6 +98,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     repair: bool = True
     pools: dict[str, Any] = {}
     pods: Pods = Pods()
+    etcd: Etcd = Etcd()
     nodes: str = "nodes.yaml"
 
 
@@ -81,8 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `node` is this node's name; `mtu` 0 means the uplink's less what the backend takes; `uplink` "" means the default
     route's interface; `cluster_cidrs` hold every pod of every node; `non_masquerade_cidrs` are further destinations
     that see a pod's own address; `quarantine` is in seconds; without `repair` what others change is told and left;
-    `pools` are CIDRs for pods that ask for them; `nodes` is the absolute path of the nodes' list, "" where Kubernetes
-    tells the nodes.
+    `pools` are CIDRs for pods that ask for them; `nodes` is the absolute path of the nodes' list, "" where somebody
+    else tells the nodes: `told_by`.
     """
 
     node: str
@@ -104,7 +131,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     repair: bool = True
     pools: tuple[PoolPart, ...] = ()
     pods: Pods = Pods()
+    etcd: Etcd = Etcd()
     nodes: str = "/etc/podnet/nodes.yaml"
+    told_by: ToldBy = ""
 
 
 def read_settings(path: str = PATH, *, required: bool = False) -> Settings:
@@ -131,6 +160,7 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
     cluster_cidrs = _networks(document, file.cluster_cidrs, ".cluster-cidrs")
     _check(document, file, cluster_cidrs)
     _check_tunnels(document, file)
+    _check_etcd(document, file.etcd)
     return Settings(
         node=file.node or hostname,
         network=file.network,
@@ -151,8 +181,29 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
         repair=file.repair,
         pools=parse_pools(document, file.pools, cluster_cidrs),
         pods=file.pods,
+        etcd=_beside(path, file.etcd),
         nodes=join(abspath(dirname(path)), file.nodes),  # noqa: PTH100, PTH118, PTH120 - pathlib's import takes longer
     )
+
+
+def with_etcd(settings: Settings, given: Mapping[str, str]) -> Settings:
+    """Return `settings` with what is `given` on the command line of etcd in place of what podnet.yaml has.
+
+    `endpoints` have commas between them; paths are relative to the working directory.
+    """
+    etcd: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if "endpoints" in etcd:
+        etcd["endpoints"] = tuple(url.strip() for url in etcd["endpoints"].split(",") if url.strip())
+    for key in _FILES & etcd.keys():
+        etcd[key] = abspath(etcd[key])  # noqa: PTH100 - as above
+    return msgspec.structs.replace(settings, etcd=msgspec.structs.replace(settings.etcd, **etcd)) if etcd else settings
+
+
+def _beside(path: str, etcd: Etcd) -> Etcd:
+    """Return `etcd` with the paths of its files relative to the file at `path` made absolute."""
+    folder = abspath(dirname(path))  # noqa: PTH100, PTH120 - as above
+    files = {name: getattr(etcd, name) for name in _FILES}
+    return msgspec.structs.replace(etcd, **{name: join(folder, file) for name, file in files.items() if file})  # noqa: PTH118
 
 
 def _networks(document: Document, texts: tuple[str, ...], path: str) -> tuple[IPNetwork, ...]:
@@ -201,3 +252,17 @@ def _check_tunnels(document: Document, file: _File) -> None:
     ):
         if not 1 <= number <= most:
             document.refuse(path, f"{number} is out of range; use 1 to {most}")
+
+
+def _check_etcd(document: Document, etcd: Etcd) -> None:
+    """Refuse what can be meant of no etcd."""
+    if not _ETCD_PREFIX.fullmatch(etcd.prefix):
+        document.refuse(".etcd.prefix", f"{etcd.prefix!r} is no prefix of keys; write one such as /podnet/podnet")
+    if not _GRACE_LEAST <= etcd.grace <= _GRACE_MOST:
+        document.refuse(".etcd.grace", f"{etcd.grace} is out of range; use {_GRACE_LEAST} to {_GRACE_MOST} seconds")
+    for path, number, (least, most) in (
+        (".etcd.node-cidr-mask-size-ipv4", etcd.node_cidr_mask_size_ipv4, _MASK_SIZES[4]),
+        (".etcd.node-cidr-mask-size-ipv6", etcd.node_cidr_mask_size_ipv6, _MASK_SIZES[6]),
+    ):
+        if not least <= number <= most:
+            document.refuse(path, f"{number} is out of range; use {least} to {most}")

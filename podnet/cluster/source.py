@@ -1,4 +1,4 @@
-"""What the daemon asks of whoever tells it the cluster's nodes: a file that is watched, or Kubernetes."""
+"""What the daemon asks of whoever tells it the cluster's nodes: a file that is watched, Kubernetes, or etcd."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -38,6 +38,10 @@ class NodesSource(Protocol):
 
     def publish(self, annotations: Mapping[str, str | None]) -> None:
         """Have the cluster know `annotations` of this node, none of those that are None, where it keeps any."""
+        ...
+
+    def moved(self) -> None:
+        """Tell the cluster, where it has them from the node itself, that this node's addresses may be others."""
         ...
 
     def close(self) -> None:

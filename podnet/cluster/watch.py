@@ -49,6 +49,9 @@ class NodesWatch:
     def publish(self, annotations: Mapping[str, str | None]) -> None:
         """Do nothing: what a file says of a node is its author's."""
 
+    def moved(self) -> None:
+        """Do nothing: likewise."""
+
     def close(self) -> None:
         """Stop watching."""
         self._watch.close()

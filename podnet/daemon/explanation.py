@@ -63,6 +63,8 @@ def explain_configuration(paths: Paths, document: bytes | None, *, container: st
 
 
 def _remedy(settings: Settings, facts: NodeFacts) -> str:
+    if settings.told_by == "etcd":
+        return f"see in podnet's log why node {facts.name} has no prefix of the cluster's range in etcd"
     if not settings.nodes:
         return f"have Kubernetes give node {facts.name} a podCIDR (kube-controller-manager --allocate-node-cidrs)"
     return f"list node {facts.name} with pod-cidrs in {settings.nodes}"

@@ -40,6 +40,8 @@ class Following:
         """What this node lacks to serve pods, empty where that is nothing; nodes of a file are taken as they are."""
         if not self._source.remote or self._node.network.ranges:
             return ""
+        if self._node.settings.told_by == "etcd":
+            return "has no prefix of the cluster's range yet"
         known = any(node.name == self._node.settings.node for node in self._node.nodes)
         return "has no pod CIDR yet" if known else "is not among the Nodes (--node-name gives another name)"
 
@@ -59,6 +61,7 @@ class Following:
 
     def facts_changed(self) -> None:
         """Follow what is other of the machine itself: its uplink, MTU, addresses.  Raise `PodnetError`."""
+        self._source.moved()
         if self._node.facts_changed():
             done = self._node.reload(self._node.nodes)
             facts = self._node.engine.facts
@@ -83,9 +86,13 @@ class Following:
     def _keep(self) -> None:
         self._unkept = None
         try:
-            keep_known(self._node.paths.nodes, Known(self._server, self._node.settings.node, self._source.nodes))
+            keep_known(self._node.paths.nodes, self._known())
         except PodnetError as error:
             log.warning("the nodes are not kept for a start without their source: %s", describe(error))
+
+    def _known(self) -> Known:
+        settings = self._node.settings
+        return Known(self._server, settings.node, self._source.nodes, settings.told_by)
 
     def _report(self) -> None:
         """Log what is amiss with the nodes' source."""

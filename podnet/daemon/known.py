@@ -1,7 +1,7 @@
-"""The nodes as they were told last, kept in a file: for a start without the API server, and for whoever never asks it.
+"""The nodes as they were told last, kept in a file: for a start without their source, and for whoever never asks it.
 
-The file is there for as long as the daemon has its nodes from Kubernetes.  So that it is there tells the one-shot,
-`podnet explain` and `podnet check` where the nodes are, and under which name this one is listed.
+The file is there for as long as the daemon has its nodes from Kubernetes or etcd.  So that it is there tells the
+one-shot, `podnet explain` and `podnet check` where the nodes are, and under which name this one is listed.
 """
 
 import os
@@ -10,16 +10,33 @@ from ipaddress import ip_address, ip_network
 
 import msgspec
 
+from podnet.cluster import Settings, ToldBy
 from podnet.errors import IOFailure, StateError
 from podnet.model import Node
 
 
 class Known(msgspec.Struct, frozen=True):
-    """This node's name, and the nodes; `source` is the API server that told them."""
+    """This node's name, and the nodes; `source` is the server that told them, which is of Kubernetes or etcd."""
 
     source: str
     node: str
     nodes: tuple[Node, ...]
+    told_by: ToldBy = "kubernetes"
+
+    def over(self, settings: Settings) -> Settings:
+        """Return `settings` as they are where these are the nodes."""
+        return remote(settings, self.node, self.told_by)
+
+
+def remote(settings: Settings, node: str, told_by: ToldBy) -> Settings:
+    """Return `settings` as they are where `told_by` tells the nodes, of which this one is called `node`.
+
+    Pods have annotations with Kubernetes alone.
+    """
+    pods = settings.pods
+    if told_by != "kubernetes":
+        pods = msgspec.structs.replace(pods, annotations=False)
+    return msgspec.structs.replace(settings, node=node, nodes="", told_by=told_by, pods=pods)
 
 
 class _Node(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +52,7 @@ class _File(msgspec.Struct, frozen=True):
     source: str
     node: str
     nodes: tuple[_Node, ...]
+    told_by: ToldBy = "kubernetes"
 
 
 def read_known(path: str) -> Known | None:
@@ -59,7 +77,7 @@ def read_known(path: str) -> Known | None:
         raise StateError(f"{path} is not as the daemon writes it ({error}): remove it and start the daemon") from error
     except OSError as error:
         raise IOFailure(f"{path}: cannot be read: {error.strerror}; make it a file that root may read") from error
-    return Known(found.source, found.node, nodes)
+    return Known(found.source, found.node, nodes, found.told_by)
 
 
 def keep_known(path: str, known: Known) -> None:
@@ -79,6 +97,7 @@ def keep_known(path: str, known: Known) -> None:
                 )
                 for n in known.nodes
             ),
+            known.told_by,
         )
     )
     temporary = f"{path}.tmp"

@@ -66,8 +66,8 @@ def own_node_of(nodes: Sequence[Node], name: str) -> Node | None:
 def network_of(settings: Settings, nodes: Sequence[Node], facts: NodeFacts) -> Network:
     """Return the node's default network; without ranges where the list does not have this node.
 
-    A node that is not listed still serves configurations that bring their own ranges.  So does one to which Kubernetes
-    has given no pod CIDR yet; one that a file lists without is an error.
+    A node that is not listed still serves configurations that bring their own ranges.  So does one that
+    Kubernetes or etcd has without a pod CIDR yet; one that a file lists without is an error.
     """
     own = own_node_of(nodes, facts.name)
     if own is None or not (own.pod_cidrs or settings.nodes):
@@ -103,14 +103,14 @@ def facts_of(settings: Settings, nodes: Sequence[Node], paths: Paths, *, make_ke
 
 
 def node_settings(paths: Paths) -> Settings:
-    """Return the node's settings, as the daemon understands them where Kubernetes tells it the nodes."""
+    """Return the node's settings, as the daemon understands them where Kubernetes or etcd tells it the nodes."""
     settings = read_options(paths.options).over(read_settings(paths.config))
     known = read_known(paths.nodes)
-    return settings if known is None else msgspec.structs.replace(settings, node=known.node, nodes="")
+    return settings if known is None else known.over(settings)
 
 
 def list_nodes(settings: Settings, paths: Paths) -> tuple[Node, ...]:
-    """Return the nodes that the settings' list names, or that Kubernetes told last; none where there is no list."""
+    """Return the nodes that the settings' list names, or that the daemon was told last; none where there is no list."""
     if not settings.nodes:
         known = read_known(paths.nodes)
         return known.nodes if known else ()

@@ -5,9 +5,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
-from podnet.cluster import read_settings
+from podnet.cluster import read_settings, with_etcd
 from podnet.daemon.aliases import Aliases
 from podnet.daemon.drifts import Drifts
 from podnet.daemon.following import Following
@@ -46,19 +47,21 @@ class Daemon:
         kubeconfig: str = "",
         node_name: str = "",
         *,
+        etcd: Mapping[str, str] = MappingProxyType({}),
         interpreter: str = sys.executable,
         options: Options = NOTHING,
     ) -> None:
         """Build the node's part and listen; raise `PodnetError` where that fails, with nothing installed.
 
-        `kubeconfig` and `node_name` are for nodes that Kubernetes tells; `interpreter` is what the shim executes when
+        `kubeconfig` and `node_name` are for nodes that Kubernetes tells, `node_name` and `etcd`, which goes over the
+        section of podnet.yaml, for those that etcd tells; `interpreter` is what the shim executes when
         there is no daemon, "" where the machine has none.  `options` are kept for who does not see the command line,
         by whoever has the database.
         """
         self._notifier = Notifier()
         self._loop = Loop(self._notifier)
         self._installs = False
-        settings = read_settings(paths.config)
+        settings = with_etcd(read_settings(paths.config), etcd)
         self._node = NodeContext(paths, wait=0.0 if is_served(paths.socket) else ONESHOT_SECONDS, settings=settings)
         keep_options(paths.options, options)
         self._node.settings, self._source, server, self._pods = open_source(settings, paths, kubeconfig, node_name)
@@ -142,6 +145,7 @@ def run(
     install: bool = True,
     kubeconfig: str = "",
     node_name: str = "",
+    etcd: Mapping[str, str] = MappingProxyType({}),
     interpreter: str = sys.executable,
     options: Options = NOTHING,
 ) -> int:
@@ -150,7 +154,7 @@ def run(
     With PODNET_PROFILE=FILE in the environment the time spent serving is written there, for `python -m pstats`.
     """
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    daemon = Daemon(paths or Paths(), kubeconfig, node_name, interpreter=interpreter, options=options)
+    daemon = Daemon(paths or Paths(), kubeconfig, node_name, etcd=etcd, interpreter=interpreter, options=options)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)
     try:

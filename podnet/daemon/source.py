@@ -1,17 +1,17 @@
-"""Where the daemon has its nodes from: the file that podnet.yaml names, or Kubernetes."""
+"""Where the daemon has its nodes from: the file that podnet.yaml names, Kubernetes, or etcd."""
 
 import logging
 import os
 import random
 from typing import NamedTuple
 
-import msgspec
-
-from podnet.cluster import NodesSource, NodesWatch, PodsSource, Settings
-from podnet.daemon.known import forget_known, read_known
+from podnet.cluster import NodesSource, NodesWatch, PodsSource, Settings, ToldBy
+from podnet.daemon.known import forget_known, read_known, remote
 from podnet.daemon.options import read_options
 from podnet.daemon.paths import Paths
 from podnet.errors import InvalidConfiguration, StateError
+from podnet.kernel.facts import boot_id, node_facts
+from podnet.model import Node
 
 FIRST_LIST = 3.0
 """Seconds that a first list is waited for at the start; pods are not served meanwhile."""
@@ -20,7 +20,7 @@ log = logging.getLogger("podnet")
 
 
 class Source(NamedTuple):
-    """The node's settings, the nodes and, where an API server tells them, its address, and this node's pods."""
+    """The node's settings, the nodes and, where a server tells them, its address, and with Kubernetes its pods."""
 
     settings: Settings
     nodes: NodesSource
@@ -31,18 +31,25 @@ class Source(NamedTuple):
 def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: str = "") -> Source:
     """Begin to follow the cluster's nodes; raise `PodnetError`.
 
-    Kubernetes tells them where a `kubeconfig` is given, and in a pod that has a service account and no nodes' list.
-    There this node is called `node`, else as NODE_NAME in the environment, podnet.yaml or the machine has it.  The
-    settings that are returned have the daemon's options in them.
+    etcd tells them where the settings have its endpoints.  Kubernetes tells them where a `kubeconfig` is given, and in
+    a pod that has a service account and no nodes' list.  There this node is called `node`, else as NODE_NAME in the
+    environment (with Kubernetes), podnet.yaml or the machine has it.  The settings that are returned have the daemon's
+    options in them.
     """
     settings = read_options(paths.options).over(settings)
+    if settings.etcd.endpoints:
+        if kubeconfig:
+            raise InvalidConfiguration("--kubeconfig and etcd both tell the nodes; keep one")
+        return _etcd(settings, paths, node)
     listed = os.path.exists(settings.nodes)  # noqa: PTH110 - a str
     if kubeconfig or not listed:
         found = _kubernetes(settings, paths, kubeconfig, node)
         if found is not None:
             return found
     if node:
-        raise InvalidConfiguration(f"--node-name is for Kubernetes; with {settings.nodes} set `node` in {paths.config}")
+        raise InvalidConfiguration(
+            f"--node-name is for Kubernetes and etcd; with {settings.nodes} set `node` in {paths.config}"
+        )
     forget_known(paths.nodes)
     watch = NodesWatch(settings.nodes, settings.cluster_cidrs)
     if watch.error is not None and listed:
@@ -50,14 +57,61 @@ def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: st
     return Source(settings, watch)
 
 
-def _annotations(settings: Settings, paths: Paths) -> dict[str, str]:
+def _own_key(settings: Settings, paths: Paths) -> str:
     """Return what other nodes must know of this one and cannot derive: its key of WireGuard, with that backend."""
     if settings.backend != "wireguard":
-        return {}
-    from podnet.cluster.kubernetes.objects import WIREGUARD_KEY  # noqa: PLC0415 - only this backend needs it
-    from podnet.daemon.key import own_public_key  # noqa: PLC0415 - likewise
+        return ""
+    from podnet.daemon.key import own_public_key  # noqa: PLC0415 - only this backend needs it
 
-    return {WIREGUARD_KEY: own_public_key(paths.key)}
+    return own_public_key(paths.key)
+
+
+def _known(paths: Paths, name: str, told_by: ToldBy) -> tuple[Node, ...]:
+    """Return the nodes that `told_by` told before, where it told them the node `name`."""
+    try:
+        known = read_known(paths.nodes)
+    except StateError as error:
+        log.warning("the nodes that were known before are forgotten: %s", error.msg)
+        return ()
+    return known.nodes if known and (known.node, known.told_by) == (name, told_by) else ()
+
+
+def _etcd(settings: Settings, paths: Paths, node: str) -> Source:
+    """Return etcd as the source."""
+    from podnet.cluster import etcd  # noqa: PLC0415 - 3 MiB and 40 ms that a nodes' list does not need
+
+    name, asked = node or settings.node, settings.etcd
+    endpoints = etcd.Endpoints(
+        source=f"{paths.config}: etcd",
+        urls=asked.endpoints,
+        ca=asked.ca,
+        cert=asked.cert,
+        key=asked.key,
+        user=asked.user,
+        password_file=asked.password_file,
+    )
+    own = etcd.Self(
+        name=name,
+        boot=boot_id(),
+        wireguard=_own_key(settings, paths),
+        addresses=lambda: node_facts(name, uplink=settings.uplink).addresses,
+    )
+    sizes = asked.node_cidr_mask_size_ipv4, asked.node_cidr_mask_size_ipv6
+    source = etcd.EtcdNodes(
+        endpoints,
+        asked.prefix,
+        etcd.cluster_range(settings.cluster_cidrs, *sizes, source=paths.config),
+        own,
+        _known(paths, name, "etcd"),
+        grace=asked.grace,
+        down=etcd.Backoff(random.random),
+    )
+    source.wait(FIRST_LIST)
+    source.changed()
+    if source.refusal is not None:
+        source.close()
+        raise source.refusal
+    return Source(remote(settings, name, "etcd"), source, ",".join(asked.endpoints))
 
 
 def _kubernetes(settings: Settings, paths: Paths, kubeconfig: str, node: str) -> Source | None:
@@ -70,16 +124,12 @@ def _kubernetes(settings: Settings, paths: Paths, kubeconfig: str, node: str) ->
         return None
     access = kubernetes.read_kubeconfig(kubeconfig) if kubeconfig else kubernetes.service_account(os.environ)
     name = (node or os.environ.get("NODE_NAME") or settings.node).lower()  # names of Nodes are; kubelet does the same
-    try:
-        known = read_known(paths.nodes)
-    except StateError as error:
-        log.warning("the nodes that were known before are forgotten: %s", error.msg)
-        known = None
-    nodes = known.nodes if known and known.node == name else ()
+    nodes = _known(paths, name, "kubernetes")
     down = kubernetes.Backoff(random.random)
-    own = _annotations(settings, paths)
+    key = _own_key(settings, paths)
+    own = {kubernetes.WIREGUARD_KEY: key} if key else {}
     source = kubernetes.KubernetesNodes(access, name, nodes, settings.cluster_cidrs, own, down=down)
     pods = kubernetes.KubernetesPods(access, name, down=down) if settings.pods.annotations else None
     source.wait(FIRST_LIST)
     source.changed()
-    return Source(msgspec.structs.replace(settings, node=name, nodes=""), source, access.server.url, pods)
+    return Source(remote(settings, name, "kubernetes"), source, access.server.url, pods)

@@ -11,6 +11,8 @@ would take more memory than all the rest of the daemon.
 """
 
 from podnet.cluster.etcd.access import Endpoints
+from podnet.cluster.etcd.keys import cluster_range
 from podnet.cluster.etcd.nodes import EtcdNodes, Self
+from podnet.cluster.remote.backoff import Backoff
 
-__all__ = ["Endpoints", "EtcdNodes", "Self"]
+__all__ = ["Backoff", "Endpoints", "EtcdNodes", "Self", "cluster_range"]

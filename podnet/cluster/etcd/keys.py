@@ -12,6 +12,7 @@ A claim stays when its node is gone.  Only that the record is gone as well, whic
 available to others: no clock of any node has a part in it.
 """
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import msgspec
 
 from podnet.cluster.etcd.wire import KeyValue
 from podnet.cluster.named import valid_name
+from podnet.errors import InvalidConfiguration
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -46,6 +48,28 @@ class ClusterRange(msgspec.Struct, frozen=True, gc=False):
     def __str__(self) -> str:
         """Return it as errors name it."""
         return ", ".join(f"{cidr} in /{self.length(cidr.version)}" for cidr in self.cidrs)
+
+
+def cluster_range(cidrs: Sequence[IPNetwork], length4: int, length6: int, *, source: str) -> ClusterRange:
+    """Return the range of `cidrs`, of which nodes have parts of these lengths; raise InvalidConfiguration.
+
+    `source` is where that is written.
+    """
+    if not cidrs:
+        raise InvalidConfiguration(
+            f"{source}: etcd tells the nodes and cluster-cidrs is not there: give the range that all nodes' pods have "
+            "their addresses from, such as [10.244.0.0/16], the same on every node"
+        )
+    versions = {cidr.version for cidr in cidrs}
+    lengths = {4: length4, 6: length6}
+    for cidr in cidrs:
+        if cidr.prefixlen > lengths[cidr.version]:
+            raise InvalidConfiguration(
+                f"{source}: cluster-cidrs: {cidr} has no room for a node's /{lengths[cidr.version]}; make it larger, "
+                f"or etcd.node-cidr-mask-size-ipv{cidr.version}"
+            )
+    ordered = tuple(sorted(cidrs, key=lambda cidr: (cidr.version, cidr)))
+    return ClusterRange(ordered, *(lengths[version] if version in versions else 0 for version in (4, 6)))
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):

@@ -9,9 +9,19 @@ follows from nodes and pods.
 
 from podnet.cluster.kubernetes.kubeconfig import read_kubeconfig
 from podnet.cluster.kubernetes.nodes import KubernetesNodes
+from podnet.cluster.kubernetes.objects import WIREGUARD_KEY
 from podnet.cluster.kubernetes.pods import KubernetesPods
 from podnet.cluster.kubernetes.service_account import in_a_pod, service_account
 from podnet.cluster.remote.access import Access
 from podnet.cluster.remote.backoff import Backoff
 
-__all__ = ["Access", "Backoff", "KubernetesNodes", "KubernetesPods", "in_a_pod", "read_kubeconfig", "service_account"]
+__all__ = [
+    "WIREGUARD_KEY",
+    "Access",
+    "Backoff",
+    "KubernetesNodes",
+    "KubernetesPods",
+    "in_a_pod",
+    "read_kubeconfig",
+    "service_account",
+]

@@ -88,6 +88,9 @@ class KubernetesNodes:
         """Have the API server told what happened on this node."""
         self._events.tell(event)
 
+    def moved(self) -> None:
+        """Do nothing: a kubelet tells where its node is."""
+
     def close(self) -> None:
         """End."""
         self._events.close()
