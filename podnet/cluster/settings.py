@@ -11,7 +11,7 @@ import msgspec
 from podnet.cluster.bgp import BGPEntry, parse_bgp
 from podnet.cluster.document import Document, IPNetwork, read_text
 from podnet.cluster.named import PoolPart, parse_pools, valid_name
-from podnet.errors import IOFailure
+from podnet.errors import InvalidConfiguration, IOFailure
 from podnet.model import BGP, Backend, Tunnel, WireGuardPort
 
 Datapath = Literal["ptp", "bridge"]
@@ -189,14 +189,18 @@ def parse_settings(text: str, path: str, hostname: str) -> Settings:
 def with_etcd(settings: Settings, given: Mapping[str, str]) -> Settings:
     """Return `settings` with what is `given` on the command line of etcd in place of what podnet.yaml has.
 
-    `endpoints` have commas between them; paths are relative to the working directory.
+    `endpoints` have commas between them; paths are relative to the working directory.  Raises
+    InvalidConfiguration where it is left without endpoints.
     """
     etcd: dict[str, Any] = {key: value for key, value in given.items() if value}
     if "endpoints" in etcd:
         etcd["endpoints"] = tuple(url.strip() for url in etcd["endpoints"].split(",") if url.strip())
     for key in _FILES & etcd.keys():
         etcd[key] = abspath(etcd[key])  # noqa: PTH100 - as above
-    return msgspec.structs.replace(settings, etcd=msgspec.structs.replace(settings.etcd, **etcd)) if etcd else settings
+    found = msgspec.structs.replace(settings.etcd, **etcd)
+    if etcd and not found.endpoints:
+        raise InvalidConfiguration(f"{', '.join(sorted(etcd))} of etcd is given, and no etcd: name one with --etcd URL")
+    return msgspec.structs.replace(settings, etcd=found)
 
 
 def _beside(path: str, etcd: Etcd) -> Etcd:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podnet.cluster.settings import History, Settings, parse_settings, read_settings
+from podnet.cluster.settings import Etcd, History, Settings, parse_settings, read_settings, with_etcd
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, PodnetError
 from podnet.model import Tunnel, WireGuardPort
 
@@ -29,6 +29,17 @@ masquerade: false
 non-masquerade-cidrs: [192.168.0.0/16]
 quarantine: 5
 history: {days: 1.5, rows: 10}
+etcd:
+  endpoints: ["https://192.0.2.1:2379", "https://[2001:db8::1]:2379"]
+  ca: pki/ca.crt
+  cert: /pki/client.crt
+  key: /pki/client.key
+  user: podnet
+  password-file: password
+  prefix: /net/a
+  grace: 60
+  node-cidr-mask-size-ipv4: 26
+  node-cidr-mask-size-ipv6: 80
 nodes: lists/all.yaml
 """
 
@@ -50,6 +61,18 @@ def test_every_key() -> None:
         non_masquerade_cidrs=(ip_network("192.168.0.0/16"),),
         quarantine=5.0,
         history=History(days=1.5, rows=10),
+        etcd=Etcd(
+            endpoints=("https://192.0.2.1:2379", "https://[2001:db8::1]:2379"),
+            ca="/etc/podnet/pki/ca.crt",
+            cert="/pki/client.crt",
+            key="/pki/client.key",
+            user="podnet",
+            password_file="/etc/podnet/password",  # noqa: S106 - where it is
+            prefix="/net/a",
+            grace=60,
+            node_cidr_mask_size_ipv4=26,
+            node_cidr_mask_size_ipv6=80,
+        ),
         nodes="/etc/podnet/lists/all.yaml",
     )
 
@@ -112,6 +135,13 @@ def test_the_list_of_nodes_is_found_beside_the_file() -> None:
         ("history: {days: -1}", "{}:1: history.days -1.0 is out of range"),
         ("history:\n  rows: -1", "{}:2: history.rows -1 is out of range"),
         ("nodes: ''", "{}:1: nodes is empty"),
+        ("etcd:\n  endpoint: x", "{}:2: etcd.endpoint is not known; did you mean endpoints?"),
+        ("etcd: {endpoints: https://a}", "{}:1: etcd.endpoints is not what it should be: Expected `array`"),
+        ("etcd: {prefix: podnet}", "{}:1: etcd.prefix 'podnet' is no prefix of keys; write one such as /podnet/podnet"),
+        ("etcd: {prefix: /podnet/}", "etcd.prefix '/podnet/' is no prefix"),
+        ("etcd: {grace: 9}", "{}:1: etcd.grace 9 is out of range; use 10 to 9000000000 seconds"),
+        ("etcd: {node-cidr-mask-size-ipv4: 31}", "etcd.node-cidr-mask-size-ipv4 31 is out of range; use 8 to 30"),
+        ("etcd: {node-cidr-mask-size-ipv6: 47}", "etcd.node-cidr-mask-size-ipv6 47 is out of range; use 48 to 126"),
     ],
 )
 def test_a_slip_is_named_with_its_place(text: str, complaint: str) -> None:
@@ -119,6 +149,18 @@ def test_a_slip_is_named_with_its_place(text: str, complaint: str) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         parse_settings(text, PATH, "host")
     assert complaint.format(PATH) in caught.value.msg
+
+
+def test_the_command_line_goes_over_etcd_in_the_file() -> None:
+    """What is said there replaces what the file says, value by value; certificates without a server are a slip."""
+    settings = parse_settings("etcd: {endpoints: ['https://a:1'], user: one, grace: 60}", PATH, "h")
+    given = {"endpoints": "https://b:1, https://c:1,", "user": "", "ca": "/pki/ca.crt"}
+    assert with_etcd(settings, given).etcd == Etcd(
+        endpoints=("https://b:1", "https://c:1"), user="one", grace=60, ca="/pki/ca.crt"
+    )
+    assert with_etcd(settings, {}) == settings
+    with pytest.raises(InvalidConfiguration, match="ca of etcd is given, and no etcd: name one with --etcd URL"):
+        with_etcd(parse_settings("", PATH, "h"), {"ca": "x"})
 
 
 @pytest.mark.parametrize(

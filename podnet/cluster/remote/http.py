@@ -222,6 +222,8 @@ class Client:
         remedy = "see that the server runs and that this node reaches it"
         if isinstance(error, ssl.SSLCertVerificationError):
             reason, remedy = error.verify_message, f"correct the certificate authority in {self.access.server.source}"
+        elif isinstance(error, ssl.SSLEOFError):
+            reason, remedy = "the server ended the connection", "see whether it asks for a client's certificate"
         elif isinstance(error, ssl.SSLError):
             reason = error.reason or str(error)
         elif isinstance(error, TimeoutError):

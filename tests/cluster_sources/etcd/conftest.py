@@ -17,6 +17,7 @@ from podnet.cluster.remote.backoff import Backoff
 from podnet.kernel.namespace import OWN, entered, open_namespace
 from podnet.model import Node
 from podnet.testing.namespaces import make_namespace
+from tests.cluster_sources.etcd.relay import Relay
 from tests.cluster_sources.etcd.server import Etcd
 
 PREFIX = "/podnet/podnet"
@@ -60,6 +61,14 @@ def etcd(serve: Callable[..., list[Etcd]]) -> Etcd:
     return serve()[0]
 
 
+@pytest.fixture
+def relay(etcd: Etcd, loopback: ExitStack) -> Relay:
+    """Give a way to the server that can be cut."""
+    made = Relay(etcd.port)
+    loopback.callback(made.close)
+    return made
+
+
 SINGLE = ClusterRange((ip_network("10.244.0.0/16"),), 24)
 DUAL = ClusterRange((ip_network("10.244.0.0/16"), ip_network("fd00:244::/48")), 24, 64)
 
@@ -68,7 +77,7 @@ DUAL = ClusterRange((ip_network("10.244.0.0/16"), ip_network("fd00:244::/48")), 
 def join(loopback: ExitStack) -> Callable[..., EtcdNodes]:
     """Give a function that has a node join."""
 
-    def begin(name: str, *servers: Etcd, cluster: ClusterRange = SINGLE, **more: Any) -> EtcdNodes:
+    def begin(name: str, *servers: Etcd | Relay, cluster: ClusterRange = SINGLE, **more: Any) -> EtcdNodes:
         number = int(name.removeprefix("n") or 0) if name[1:].isdecimal() else 250
         own = Self(
             name=name,

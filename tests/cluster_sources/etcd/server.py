@@ -10,6 +10,8 @@ from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -100,3 +102,22 @@ class Etcd:
         """Return who claims which prefix."""
         found = self.keys("/podnet/podnet/claims/")
         return {prefix: claim["node"] for prefix, claim in found.items()}
+
+    def lease(self, key: str, prefix: str = "/podnet/podnet/") -> int:
+        """Return the lease of a key."""
+        (found,) = json.loads(self.ctl("get", prefix + key, "-w", "json"))["kvs"]
+        return int(found.get("lease", 0))
+
+    def revision(self) -> int:
+        """Return the store's revision."""
+        return int(json.loads(self.ctl("get", "nothing", "-w", "json"))["header"]["revision"])
+
+    def curl(self, path: str, body: str, header: str) -> str:
+        """Return what a request with a header of its own is answered, whatever that is."""
+        name, _, value = header.partition(": ")
+        asked = Request(f"{self.url}{path}", body.encode(), {name: value})  # noqa: S310 - http, on loopback
+        try:
+            with urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310 - likewise
+                return str(answer.read().decode())
+        except HTTPError as error:
+            return error.read().decode()
