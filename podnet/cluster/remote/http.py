@@ -222,10 +222,10 @@ class Client:
         remedy = "see that the server runs and that this node reaches it"
         if isinstance(error, ssl.SSLCertVerificationError):
             reason, remedy = error.verify_message, f"correct the certificate authority in {self.access.server.source}"
-        elif isinstance(error, ssl.SSLEOFError):
-            reason, remedy = "the server ended the connection", "see whether it asks for a client's certificate"
         elif isinstance(error, ssl.SSLError):
-            reason = error.reason or str(error)
+            ended = isinstance(error, ssl.SSLEOFError)
+            reason = "the server ended the connection" if ended else error.reason or str(error)
+            remedy = "see that the server speaks TLS, and what certificate it asks for"
         elif isinstance(error, TimeoutError):
             reason = "no answer in time"
         elif isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
