@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from podnet.cluster import read_settings, with_etcd
@@ -28,6 +29,7 @@ from podnet.daemon.server import is_served
 from podnet.daemon.source import open_source
 from podnet.daemon.speaking import Speaking
 from podnet.daemon.tending import Tending
+from podnet.errors import PodnetError
 
 GC_THRESHOLD = 20_000
 """Objects allocated beyond those freed before the collector looks at the young ones."""
@@ -136,6 +138,8 @@ class Daemon:
         """See that nothing is left of pods that have gone, and give back what other plugins are owed."""
         if collected:
             self._reaping.doom()
+        with suppress(PodnetError):  # what is amiss with the machine's links is told where they are followed
+            self._source.moved()  # an address that is new wakes nobody
         self._requests.give_back(again=True)
 
 

@@ -94,6 +94,11 @@ class EtcdClient:
         for client in self._clients:
             client.release()
 
+    def cut(self) -> None:
+        """End all connections, as those of an address that is gone: what is asked next is on others."""
+        for client in self._clients:
+            client.cut()
+
     def close(self) -> None:
         """End all requests, also those that another thread waits for."""
         for client, access in zip(self._clients, self._accesses, strict=True):

@@ -61,13 +61,14 @@ class EtcdNodes:
         record = Record(addresses=own.addresses(), wireguard=own.wireguard)
         session = Session(own.boot, urandom(8).hex())
         wish = Wish(name=own.name, session=session, range=cluster, record=record, had=self._had)
+        self._clients = EtcdClient(endpoints, prefix), EtcdClient(endpoints, prefix)
         self._follower = Follower(
-            EtcdFeed(EtcdClient(endpoints, prefix)),
+            EtcdFeed(self._clients[0]),
             down,
             lambda changes: self._claimant.heard(changes),  # noqa: PLW0108 - it is made below
         )
         self._claimant = Claimant(
-            EtcdClient(endpoints, prefix),
+            self._clients[1],
             wish,
             grace,
             lock=self._follower.lock,
@@ -127,8 +128,12 @@ class EtcdNodes:
         """Have others know this node's addresses, where they are other than before; raise `PodnetError`."""
         addresses = self._own.addresses()
         with self._follower.lock:
-            if addresses:  # a machine whose cable is out is where it was
-                self._claimant.publish(msgspec.structs.replace(self._claimant.record, addresses=addresses))
+            record = self._claimant.record
+            if not addresses or addresses == record.addresses:  # a machine whose cable is out is where it was
+                return
+            self._claimant.publish(msgspec.structs.replace(record, addresses=addresses))
+        for client in self._clients:  # nothing comes to an address that is gone, and that would show in half a minute
+            client.cut()
 
     def close(self) -> None:
         """End; what this node has in etcd stays."""

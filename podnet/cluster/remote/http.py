@@ -145,14 +145,19 @@ class Client:
         if kept is not None:
             self._drop(kept)
 
-    def close(self) -> None:
-        """End all requests, also those that another thread waits for."""
+    def cut(self) -> None:
+        """End all connections, also those that another thread waits for: whoever asks next is on a new one."""
         with self._lock:
-            self._closed = True
             sockets = [sock for sock in self._connections.values() if sock is not None]
         for sock in sockets:
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not ssl's, which the other thread would trip over
+
+    def close(self) -> None:
+        """End all requests, also those that another thread waits for."""
+        with self._lock:
+            self._closed = True
+        self.cut()
         self.release()
 
     def _ask(self, method: str, path: str, query: Query, body: bytes = b"", more: Query | None = None) -> bytes:
@@ -163,7 +168,7 @@ class Client:
             data = self._answer(connection, method, path, query, body=body, more=more or {}).read()
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._drop(connection)
-            if again and isinstance(error, ConnectionError | http.client.RemoteDisconnected):
+            if again and isinstance(error, ConnectionError | ssl.SSLEOFError | http.client.RemoteDisconnected):
                 return self._ask(method, path, query, body, more)
             raise self._failure(method, path, error) from error
         except BaseException:

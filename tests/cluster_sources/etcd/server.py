@@ -1,6 +1,7 @@
 """A real etcd on loopback, in a network namespace of the test's own, and etcdctl(1) beside it as who else reads it."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -22,18 +23,32 @@ CLIENTS, PEERS = 2379, 2380
 class Etcd:
     """One server, number `number` of its cluster; it runs from :meth:`start` on, and its data outlive it."""
 
-    def __init__(self, folder: Path, number: int = 1, members: int = 1, arguments: Sequence[str] = ()) -> None:
-        """Choose ports and folder; with `arguments` for TLS it is asked by https."""
+    def __init__(
+        self,
+        folder: Path,
+        number: int = 1,
+        members: int = 1,
+        arguments: Sequence[str] = (),
+        *,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> None:
+        """Choose ports and folder; with `arguments` for TLS it is asked by https.
+
+        It listens at `host`, and is run by the command `inside`, as in another namespace.
+        """
         for program in ("etcd", "etcdctl"):
             if shutil.which(program) is None:
                 pytest.fail(f"{program} is missing: Debian's packages etcd-server and etcd-client have both")
         self.scheme = "https" if any("cert" in word for word in arguments) else "http"
         self.port = CLIENTS + 10 * number
-        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
+        self.url = f"{self.scheme}://{host}:{self.port}"
+        self._inside = tuple(inside)
         peers = {f"m{i}": f"http://127.0.0.1:{PEERS + 10 * i}" for i in range(1, members + 1)}
         own = peers[f"m{number}"]
         self._argv = [
-            "etcd", "--name", f"m{number}", "--data-dir", str(folder / f"etcd{number}"), "--log-level", "error",
+            *inside, "etcd", "--name", f"m{number}", "--data-dir", str(folder / f"etcd{number}"),
+            "--log-level", "error",
             "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
             "--listen-peer-urls", own, "--initial-advertise-peer-urls", own,
             "--initial-cluster", ",".join(f"{name}={url}" for name, url in peers.items()),
@@ -53,16 +68,20 @@ class Etcd:
     def wait(self) -> None:
         """Wait until it listens for clients, which it does when its cluster has a leader."""
         limit = time.monotonic() + PATIENCE
-        while True:
+        while not self._listens():
             assert self._process is not None
             assert self._process.poll() is None, "etcd ended"
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
-            except OSError:
-                assert time.monotonic() < limit, "etcd does not listen"
-                time.sleep(0.02)
-            else:
-                return
+            assert time.monotonic() < limit, "etcd does not listen"
+            time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        if self._inside:
+            return self._ctl("endpoint", "health").returncode == 0
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+        except OSError:
+            return False
+        return True
 
     def end(self, how: int = signal.SIGKILL) -> None:
         """End it by a signal."""
@@ -81,14 +100,16 @@ class Etcd:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def ctl(self, *words: str, stdin: str = "") -> str:
+    def ctl(self, *words: str) -> str:
         """Run etcdctl; return what it prints."""
-        done = subprocess.run(
-            ["etcdctl", "--endpoints", self.url, *words],
-            input=stdin, text=True, capture_output=True, check=False, timeout=PATIENCE, env={"ETCDCTL_API": "3"},
-        )  # fmt: skip
+        done = self._ctl(*words)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def _ctl(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"ETCDCTL_API": "3", "PATH": os.environ["PATH"]}
+        argv = [*self._inside, "etcdctl", "--endpoints", self.url, *words]
+        return subprocess.run(argv, text=True, capture_output=True, check=False, timeout=PATIENCE, env=environment)
 
     def keys(self, prefix: str = "/podnet/podnet/", revision: int = 0) -> dict[str, Any]:
         """Return values by key without the prefix."""
