@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# What has to be there, and the Debian package that brings it: a command on PATH or a file.
+# What has to be there, and the Debian package that brings it: a command on PATH or a file.  Packages that bring a service
+# start it, as Debian has it: containerd, and etcd at 127.0.0.1:2379; no test asks these.  `systemctl disable --now etcd`.
 DEMO_NEEDS := cc=gcc /usr/include/*/sys/un.h=libc6-dev ip=iproute2 tc=iproute2 nft=nftables sysctl=procps \
 	ping=iputils-ping modprobe=kmod mount=mount unshare=util-linux
 TEST_NEEDS := $(DEMO_NEEDS) openssl=openssl iptables=iptables conntrack=conntrack iperf3=iperf3 tcpdump=tcpdump strace=strace shellcheck=shellcheck \

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import podnet
-from podnet.cluster import read_settings
+from podnet.cluster import Settings, read_settings
 from podnet.cni import render_conflist
 from podnet.daemon.install import LOOPBACK, PLUGIN, install_file, install_loopback, install_shim
 from podnet.daemon.paths import CONFLIST, Paths
@@ -38,13 +38,14 @@ def install(paths: Paths, *, with_systemd: bool | None = None) -> Iterator[Did]:
     yield Did(LEFT if loopback is None else _did(loopback).deed, f"{paths.cni_bin}/{LOOPBACK}", remark)
     os.makedirs(paths.cni_conf, exist_ok=True)  # noqa: PTH103 - a str
     if with_systemd or (with_systemd is None and systemd.runs()):
-        content = unit.unit(command(paths), read_paths(paths), paths, podnet.__version__)
+        asks = bool(settings.etcd.endpoints)
+        content = unit.unit(command(paths), read_paths(paths, settings), paths, podnet.__version__, asks=asks)
         folder, name = unit.PATH.rsplit("/", 1)
         written = install_file(folder, name, content)
         yield _did(written, unit.PATH)
         changed |= written
     yield from _start(paths, changed=changed, with_systemd=with_systemd)
-    if not Path(settings.nodes).exists():
+    if not settings.etcd.endpoints and not Path(settings.nodes).exists():
         yield Did(NEXT, settings.nodes, "list the nodes in it: until then pods get addresses of their own ranges only")
     content = render_conflist(settings.network).decode()
     for rival in rivals(Root(), CONFLIST, content.encode(), paths.cni_conf, paths.cni_bin):
@@ -86,9 +87,11 @@ def command(paths: Paths) -> list[str]:
     return [sys.executable, "-I", "-m", "podnet.cli", *options(paths)]
 
 
-def read_paths(paths: Paths) -> list[str]:
-    """Return where the daemon and what it runs on lie, links followed and not."""
-    found = (sys.executable, sys.prefix, sys.base_prefix, podnet.__file__, paths.config)
+def read_paths(paths: Paths, settings: Settings) -> list[str]:
+    """Return where the daemon, what it runs on and what it reads lie, links followed and not."""
+    etcd = settings.etcd
+    files = [path for path in (etcd.ca, etcd.cert, etcd.key, etcd.password_file) if path]
+    found = (sys.executable, sys.prefix, sys.base_prefix, podnet.__file__, paths.config, *files)
     return [path for given in found for path in (given, os.path.realpath(given))]
 
 

@@ -9,6 +9,8 @@ PATH = f"/etc/systemd/system/{NAME}"
 
 CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE")
 ADDRESS_FAMILIES = ("AF_UNIX", "AF_NETLINK")
+IP_FAMILIES = ("AF_INET", "AF_INET6")
+"""What besides is allowed a daemon that asks a server."""
 SYSTEM_CALLS = "@system-service"
 HOMES, TEMPORARY = ("/home", "/root", "/run/user"), ("/tmp", "/var/tmp")  # noqa: S108 - what a unit can hide
 
@@ -87,10 +89,11 @@ WantedBy=multi-user.target
 """
 
 
-def unit(command: Sequence[str], reads: Iterable[str], paths: Paths, version: str) -> str:
+def unit(command: Sequence[str], reads: Iterable[str], paths: Paths, version: str, *, asks: bool = False) -> str:
     """Return the unit that runs `command`; `reads` are paths it reads, `version` is podnet's.
 
-    What hides /home or /tmp is left off where the daemon itself lies there.
+    A daemon that `asks` a server for its nodes may open IP sockets, else none may.  What hides /home or /tmp is left
+    off where the daemon itself lies there.
     """
     known = list(reads)
     program, *arguments = command
@@ -100,7 +103,7 @@ def unit(command: Sequence[str], reads: Iterable[str], paths: Paths, version: st
         folders=" ".join(map(quoted, (paths.cni_conf, paths.cni_bin))),
         command=" ".join([quoted(program), *(quoted(word).replace("$", "$$") for word in arguments)]),
         capabilities=" ".join(CAPABILITIES),
-        families=" ".join(ADDRESS_FAMILIES),
+        families=" ".join((*ADDRESS_FAMILIES, *(IP_FAMILIES if asks else ()))),
         calls=SYSTEM_CALLS,
         protect_home="read-only" if _any_below(known, HOMES) else "yes",
         private_tmp="no" if _any_below(known, TEMPORARY) else "yes",

@@ -136,6 +136,23 @@ main()
         assert done.stdout == f"{expected}\n"
 
 
+def test_etcd_is_named_on_the_command_line() -> None:
+    """Each option reaches the daemon as podnet.yaml calls it."""
+    words = ["--etcd", "https://a,https://b", "--etcd-ca", "ca", "--etcd-user", "u", "--etcd-password-file", "p"]
+    program = f"""
+import sys
+import podnet.daemon.run as module
+module.run = lambda paths, *, etcd, **_: print({{key: value for key, value in etcd.items() if value}}) or 0
+sys.argv = ["podnet", "node", "run", *{words}, "--etcd-cert", "c", "--etcd-key", "k"]
+from podnet.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
+    assert eval(done.stdout) == {  # noqa: S307 - what was printed above
+        "endpoints": "https://a,https://b", "ca": "ca", "cert": "c", "key": "k", "user": "u", "password_file": "p"
+    }  # fmt: skip
+
+
 def test_a_daemon_that_cannot_run_says_why_in_a_line() -> None:
     """An error of the daemon's start is a line on standard error, its details below, exit status 1."""
     program = """

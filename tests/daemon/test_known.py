@@ -29,7 +29,7 @@ def paths(tmp_path: Path) -> Paths:
 def test_what_is_kept_is_read_again(paths: Paths) -> None:
     """Both families, nodes with nothing or everything, and over an older file; nothing is left beside it."""
     assert read_known(paths.nodes) is None
-    for known in (Known("https://a:1", "n1", NODES), Known("https://a:1", "n2", ())):
+    for known in (Known("https://a:1", "n1", NODES), Known("https://a:1", "n2", ()), Known("a,b", "n1", NODES, "etcd")):
         keep_known(paths.nodes, known)
         assert read_known(paths.nodes) == known
     assert [path.name for path in Path(paths.nodes).parent.iterdir()] == ["nodes.json"]
@@ -45,6 +45,28 @@ def test_it_goes_before_the_nodes_list(paths: Paths) -> None:
     keep_known(paths.nodes, Known("https://a:1", "n1", NODES))
     settings = node_settings(paths)
     assert (settings.node, list_nodes(settings, paths)) == ("n1", NODES)
+
+
+def test_who_told_the_nodes_is_known(paths: Paths) -> None:
+    """A file of before it was written is of Kubernetes; with etcd pods have no annotations to wait for."""
+    keep_known(paths.nodes, Known("https://a:1", "n1", NODES))
+    settings = node_settings(paths)
+    assert (settings.told_by, settings.nodes, settings.pods.annotations) == ("kubernetes", "", True)
+    content = Path(paths.nodes).read_bytes()
+    Path(paths.nodes).write_bytes(content.replace(b',"told_by":"kubernetes"', b""))
+    assert read_known(paths.nodes) == Known("https://a:1", "n1", NODES)
+    keep_known(paths.nodes, Known("https://a:1", "n1", NODES, "etcd"))
+    settings = node_settings(paths)
+    assert (settings.told_by, settings.nodes, settings.pods.annotations) == ("etcd", "", False)
+
+
+def test_one_source_tells_the_nodes(paths: Paths) -> None:
+    """Two are refused, and etcd without a range to claim of."""
+    Path(paths.config).write_text("etcd: {endpoints: ['http://127.0.0.1:1']}\n", encoding="utf-8")
+    with pytest.raises(InvalidConfiguration, match="--kubeconfig and etcd both tell the nodes; keep one"):
+        open_source(node_settings(paths), paths, kubeconfig="/x")
+    with pytest.raises(InvalidConfiguration, match="cluster-cidrs is not there: give the range"):
+        open_source(node_settings(paths), paths)
 
 
 def test_a_node_without_a_pod_cidr_waits_for_one_in_kubernetes_alone(paths: Paths) -> None:

@@ -44,6 +44,14 @@ def test_the_daemon_is_not_hidden_from_itself(reads: str, told: list[str]) -> No
     assert [line for line in found if line.startswith(("ProtectHome=", "PrivateTmp="))] == told
 
 
+def test_ip_sockets_are_for_who_asks_a_server() -> None:
+    """Without one there are none."""
+    (families,) = (line for line in lines() if line.startswith("RestrictAddressFamilies="))
+    assert families == "RestrictAddressFamilies=AF_UNIX AF_NETLINK"
+    asking = unit(COMMAND, (), Paths(), "1", asks=True).splitlines()
+    assert f"{families} AF_INET AF_INET6" in asking
+
+
 @pytest.mark.parametrize(
     ("word", "written"),
     [

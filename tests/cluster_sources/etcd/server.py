@@ -46,8 +46,9 @@ class Etcd:
         self._inside = tuple(inside)
         peers = {f"m{i}": f"http://127.0.0.1:{PEERS + 10 * i}" for i in range(1, members + 1)}
         own = peers[f"m{number}"]
+        self._data = folder / f"etcd{number}"
         self._argv = [
-            *inside, "etcd", "--name", f"m{number}", "--data-dir", str(folder / f"etcd{number}"),
+            *inside, "etcd", "--name", f"m{number}", "--data-dir", str(self._data),
             "--log-level", "error",
             "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
             "--listen-peer-urls", own, "--initial-advertise-peer-urls", own,
@@ -89,6 +90,10 @@ class Etcd:
         if process is not None:
             process.send_signal(how)
             process.wait(PATIENCE)
+
+    def forget(self) -> None:
+        """Remove its data."""
+        shutil.rmtree(self._data)
 
     def suspend(self) -> None:
         """Have it hang: it is there, and says nothing."""

@@ -187,6 +187,18 @@ def test_etcd_that_lost_everything_is_told_the_same_again(etcd: Etcd, join: Join
     )
 
 
+def test_an_etcd_that_is_another_is_told_the_same(etcd: Etcd, join: Join) -> None:
+    """One in the place of an old one, without its data: it is at an older revision, and knows no lease."""
+    members = [joined(join, f"n{i}", etcd) for i in (1, 2, 3)]
+    before = etcd.holders()
+    etcd.end()
+    etcd.forget()
+    etcd.start()
+    eventually(lambda: etcd.holders() == before, "the same claims")
+    for one in members:
+        wait_until(one, lambda one=one: one.error is None and [bool(n.pod_cidrs) for n in one.nodes] == [True] * 3)  # type: ignore[misc] # bound here
+
+
 def test_etcd_that_is_away_changes_nothing(etcd: Etcd, join: Join) -> None:
     """The nodes stay, the error says since when, and a node that starts meanwhile has those that it knew."""
     one, two = joined(join, "n1", etcd), joined(join, "n2", etcd)
