@@ -61,7 +61,7 @@ class Etcd(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=Tr
 
     `ca`, `cert`, `key` and `password_file` are paths; `prefix` is where the cluster's keys are; others may have a
     node's part of the cluster's range when it has been away for `grace` seconds, and how long that part's prefix is
-    the sizes say.
+    the sizes say.  With `route_reflector` this node is one of the cluster's BGP.
     """
 
     endpoints: tuple[str, ...] = ()
@@ -74,6 +74,7 @@ class Etcd(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=Tr
     grace: int = 86400
     node_cidr_mask_size_ipv4: int = 24
     node_cidr_mask_size_ipv6: int = 64
+    route_reflector: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, gc=False):

@@ -137,7 +137,7 @@ def _forward(router: Router) -> None:
 
 
 def _source(settings: Settings, paths: Paths, kubeconfig: str) -> tuple[Settings, NodesSource]:
-    found = open_source(settings, paths, kubeconfig, settings.node if kubeconfig else "")
+    found = open_source(settings, paths, kubeconfig, settings.node if kubeconfig else "", member=False)
     return msgspec.structs.replace(found.settings, node=settings.node), found.nodes
 
 

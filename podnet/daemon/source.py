@@ -28,19 +28,21 @@ class Source(NamedTuple):
     pods: PodsSource | None = None
 
 
-def open_source(settings: Settings, paths: Paths, kubeconfig: str = "", node: str = "") -> Source:
+def open_source(
+    settings: Settings, paths: Paths, kubeconfig: str = "", node: str = "", *, member: bool = True
+) -> Source:
     """Begin to follow the cluster's nodes; raise `PodnetError`.
 
     etcd tells them where the settings have its endpoints.  Kubernetes tells them where a `kubeconfig` is given, and in
     a pod that has a service account and no nodes' list.  There this node is called `node`, else as NODE_NAME in the
     environment (with Kubernetes), podnet.yaml or the machine has it.  The settings that are returned have the daemon's
-    options in them.
+    options in them.  Who is not a `member` follows the nodes and is none of them.
     """
     settings = read_options(paths.options).over(settings)
     if settings.etcd.endpoints:
         if kubeconfig:
             raise InvalidConfiguration("--kubeconfig and etcd both tell the nodes; keep one")
-        return _etcd(settings, paths, node)
+        return _etcd(settings, paths, node, member=member)
     listed = os.path.exists(settings.nodes)  # noqa: PTH110 - a str
     if kubeconfig or not listed:
         found = _kubernetes(settings, paths, kubeconfig, node)
@@ -76,7 +78,7 @@ def _known(paths: Paths, name: str, told_by: ToldBy) -> tuple[Node, ...]:
     return known.nodes if known and (known.node, known.told_by) == (name, told_by) else ()
 
 
-def _etcd(settings: Settings, paths: Paths, node: str) -> Source:
+def _etcd(settings: Settings, paths: Paths, node: str, *, member: bool) -> Source:
     """Return etcd as the source."""
     from podnet.cluster import etcd  # noqa: PLC0415 - 3 MiB and 40 ms that a nodes' list does not need
 
@@ -90,22 +92,31 @@ def _etcd(settings: Settings, paths: Paths, node: str) -> Source:
         user=asked.user,
         password_file=asked.password_file,
     )
+    down = etcd.Backoff(random.random)
+    if not member:
+        nodes = etcd.EtcdNodes(endpoints, asked.prefix, settings.cluster_cidrs, down=down)
+        nodes.begin()
+        nodes.wait(FIRST_LIST)
+        nodes.changed()
+        return Source(remote(settings, name, "etcd"), nodes, ",".join(asked.endpoints))
     own = etcd.Self(
         name=name,
         boot=boot_id(),
         wireguard=_own_key(settings, paths),
+        reflector=asked.route_reflector,
         addresses=lambda: node_facts(name, uplink=settings.uplink).addresses,
     )
     sizes = asked.node_cidr_mask_size_ipv4, asked.node_cidr_mask_size_ipv6
-    source = etcd.EtcdNodes(
+    source = etcd.EtcdMember(
         endpoints,
         asked.prefix,
         etcd.cluster_range(settings.cluster_cidrs, *sizes, source=paths.config),
         own,
         _known(paths, name, "etcd"),
         grace=asked.grace,
-        down=etcd.Backoff(random.random),
+        down=down,
     )
+    source.begin()
     source.wait(FIRST_LIST)
     source.changed()
     if source.refusal is not None:

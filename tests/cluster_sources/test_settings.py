@@ -40,6 +40,7 @@ etcd:
   grace: 60
   node-cidr-mask-size-ipv4: 26
   node-cidr-mask-size-ipv6: 80
+  route-reflector: true
 nodes: lists/all.yaml
 """
 
@@ -72,6 +73,7 @@ def test_every_key() -> None:
             grace=60,
             node_cidr_mask_size_ipv4=26,
             node_cidr_mask_size_ipv6=80,
+            route_reflector=True,
         ),
         nodes="/etc/podnet/lists/all.yaml",
     )

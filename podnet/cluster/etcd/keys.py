@@ -79,11 +79,12 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """What others must know of a node: where it is, its public key of WireGuard, and its pools."""
+    """What others must know of a node: its addresses, key of WireGuard, pools, and whether it reflects routes."""
 
     addresses: tuple[IPAddress, ...] = ()
     wireguard: str = ""
     pools: tuple[IPNetwork, ...] = ()
+    reflector: bool = False
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +122,7 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     addresses: tuple[str, ...] = ()
     wireguard: str = ""
     pools: tuple[str, ...] = ()
+    reflector: bool = msgspec.field(default=False, name="route-reflector")
 
 
 def decode_entry(key: str, kv: KeyValue) -> Entry:
@@ -165,7 +167,7 @@ def encode_value(value: Value) -> bytes:
         return msgspec.json.encode(_Range(tuple(map(str, value.cidrs)), value.length4, value.length6))
     if isinstance(value, Record):
         addresses, pools = tuple(map(str, value.addresses)), tuple(map(str, value.pools))
-        return msgspec.json.encode(_Record(addresses, value.wireguard, pools))
+        return msgspec.json.encode(_Record(addresses, value.wireguard, pools, value.reflector))
     return msgspec.json.encode(value)
 
 
@@ -184,4 +186,4 @@ def _decode(key: str, data: bytes) -> Value:
         raise ValueError("its key is none of podnet's")
     record = msgspec.json.decode(data, type=_Record)
     addresses, pools = tuple(map(ip_address, record.addresses)), tuple(map(ip_network, record.pools))
-    return Record(addresses, record.wireguard, pools)
+    return Record(addresses, record.wireguard, pools, record.reflector)

@@ -17,7 +17,7 @@ View = Mapping[str, Entry]
 
 
 class Candidates:
-    """The nodes of which there is a record, and the node `own`; what one was made of is made anew when that changes."""
+    """The nodes of which there is a record, and the node `own`, "" for none; what one is made of is kept with it."""
 
     def __init__(self, own: str, cluster_cidrs: Sequence[IPNetwork]) -> None:
         """Begin with none."""
@@ -25,7 +25,9 @@ class Candidates:
         self._cluster_cidrs = tuple(cluster_cidrs)
         self._made: dict[str, tuple[_Origin, Candidate[str]]] = {}
 
-    def of(self, view: View, record: Record, pod_cidrs: tuple[IPNetwork, ...]) -> list[Candidate[str]]:
+    def of(
+        self, view: View, record: Record | None = None, pod_cidrs: tuple[IPNetwork, ...] = ()
+    ) -> list[Candidate[str]]:
         """Return them; of this node `record` and `pod_cidrs` are given: others may hear of these a moment later."""
         before, self._made = self._made, {}
         for origin in _origins(view, self._own, record, pod_cidrs):
@@ -44,7 +46,7 @@ class _Origin(NamedTuple):
     created: int
 
 
-def _origins(view: View, own: str, record: Record, pod_cidrs: tuple[IPNetwork, ...]) -> Iterator[_Origin]:
+def _origins(view: View, own: str, record: Record | None, pod_cidrs: tuple[IPNetwork, ...]) -> Iterator[_Origin]:
     claims: dict[str, list[tuple[int, int, IPNetwork]]] = {}
     records: dict[str, Record] = {}
     for key, entry in view.items():
@@ -52,11 +54,12 @@ def _origins(view: View, own: str, record: Record, pod_cidrs: tuple[IPNetwork, .
             records[key.removeprefix(NODES)] = entry.value
         elif isinstance(entry.value, Claim) and (prefix := claimed_prefix(key)) is not None:
             claims.setdefault(entry.value.node, []).append((prefix.version, entry.created, prefix))
-    records[own] = record
+    if record is not None:
+        records[own] = record
     for name, told in records.items():
         found = sorted(claims.get(name, ()), key=lambda claim: claim[:2])
         created = min((revision for _, revision, _ in found), default=0)
-        yield _Origin(name, told, pod_cidrs if name == own else tuple(prefix for _, _, prefix in found), created)
+        yield _Origin(name, told, pod_cidrs if own == name else tuple(prefix for _, _, prefix in found), created)
 
 
 def malformed(view: View) -> Iterator[str]:
@@ -72,7 +75,7 @@ def candidate(origin: _Origin, cluster_cidrs: Sequence[IPNetwork]) -> Candidate[
     first = {address.version: address for address in reversed(record.addresses)}  # of each family
     addresses = tuple(first[version] for version in sorted(first))
     key, remark = _key(name, record)
-    node = Node(name, addresses, origin.pod_cidrs, key, record.pools)
+    node = Node(name, addresses, origin.pod_cidrs, key, record.pools, record.reflector)
     faults = {pool: fault for pool in record.pools if (fault := cidr_fault(pool, cluster_cidrs))}
     return Candidate(
         name,

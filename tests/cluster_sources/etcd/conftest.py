@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from podnet.cluster.etcd import Endpoints, EtcdNodes, Self
+from podnet.cluster.etcd import Endpoints, EtcdMember, Self
 from podnet.cluster.etcd.keys import ClusterRange
 from podnet.cluster.remote.backoff import Backoff
 from podnet.kernel.namespace import OWN, entered, open_namespace
@@ -74,22 +74,24 @@ DUAL = ClusterRange((ip_network("10.244.0.0/16"), ip_network("fd00:244::/48")), 
 
 
 @pytest.fixture
-def join(loopback: ExitStack) -> Callable[..., EtcdNodes]:
+def join(loopback: ExitStack) -> Callable[..., EtcdMember]:
     """Give a function that has a node join."""
 
-    def begin(name: str, *servers: Etcd | Relay, cluster: ClusterRange = SINGLE, **more: Any) -> EtcdNodes:
+    def begin(name: str, *servers: Etcd | Relay, cluster: ClusterRange = SINGLE, **more: Any) -> EtcdMember:
         number = int(name.removeprefix("n") or 0) if name[1:].isdecimal() else 250
         own = Self(
             name=name,
             boot=more.pop("boot", f"boot of {name}"),
             wireguard=more.pop("wireguard", ""),
+            reflector=more.pop("reflector", False),
             addresses=more.pop("addresses", lambda: (ip_address(f"10.99.0.{number}"),)),
         )
         known: tuple[Node, ...] = more.pop("known", ())
         grace = more.pop("grace", 3600)
         endpoints = Endpoints(source="podnet.yaml: etcd", urls=tuple(s.url for s in servers), **more)
-        nodes = EtcdNodes(endpoints, PREFIX, cluster, own, known, grace=grace, down=Backoff(random.random))
+        nodes = EtcdMember(endpoints, PREFIX, cluster, own, known, grace=grace, down=Backoff(random.random))
         loopback.callback(nodes.close)
+        nodes.begin()
         return nodes
 
     return begin

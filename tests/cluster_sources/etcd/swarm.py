@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-from podnet.cluster.etcd import Backoff, Endpoints, EtcdNodes, Self, cluster_range
+from podnet.cluster.etcd import Backoff, Endpoints, EtcdMember, Self, cluster_range
 from tests.cluster_sources.etcd.server import PATIENCE
 
 PREFIX = "/podnet/podnet"
@@ -98,7 +98,8 @@ def join(name: str, url: str, grace: int, cidrs: list[str]) -> None:
     )
     cluster = cluster_range([ip_network(cidr) for cidr in cidrs], 24, 64, source="swarm")
     endpoints = Endpoints(source="swarm", urls=(url,))
-    nodes = EtcdNodes(endpoints, PREFIX, cluster, own, grace=grace, down=Backoff(random.random))
+    nodes = EtcdMember(endpoints, PREFIX, cluster, own, grace=grace, down=Backoff(random.random))
+    nodes.begin()
     while True:
         select.select([nodes], [], [])
         nodes.changed()

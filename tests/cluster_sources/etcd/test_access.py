@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podnet.cluster.etcd import Endpoints, EtcdNodes
+from podnet.cluster.etcd import Endpoints, EtcdMember
 from podnet.cluster.etcd.client import EtcdClient
 from podnet.cluster.remote.http import RefusedError
 from podnet.errors import InvalidConfiguration, IOFailure
@@ -16,7 +16,7 @@ from tests.cluster_sources.etcd.following import prefixes, wait_until
 from tests.cluster_sources.etcd.server import PATIENCE, Etcd
 
 Serve = Callable[..., list[Etcd]]
-Join = Callable[..., EtcdNodes]
+Join = Callable[..., EtcdMember]
 
 
 class Pki(Certificates):

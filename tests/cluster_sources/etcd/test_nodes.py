@@ -1,4 +1,4 @@
-"""EtcdNodes beside a real etcd: who claims what, what others see of it, and what trouble does to it."""
+"""EtcdMember and EtcdNodes beside a real etcd: who claims what, what others see of it, and what trouble does to it."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from podnet.cluster.etcd import EtcdNodes, claimant
+from podnet.cluster.etcd import Backoff, Endpoints, EtcdMember, EtcdNodes, claimant
 from podnet.cluster.etcd.keys import ClusterRange, IPAddress
 from podnet.cluster.named import POD_CIDRS
 from podnet.cluster.remote import following, http
@@ -18,11 +18,11 @@ from tests.cluster_sources.etcd.following import names, prefixes, wait_until
 from tests.cluster_sources.etcd.relay import Relay
 from tests.cluster_sources.etcd.server import PATIENCE, Etcd
 
-Join = Callable[..., EtcdNodes]
+Join = Callable[..., EtcdMember]
 KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 
 
-def joined(join: Join, name: str, *servers: Etcd | Relay, **more: object) -> EtcdNodes:
+def joined(join: Join, name: str, *servers: Etcd | Relay, **more: object) -> EtcdMember:
     """Return a node that has what it wants."""
     nodes = join(name, *servers, **more)
     assert nodes.wait(PATIENCE)
@@ -46,6 +46,23 @@ def test_a_node_that_joins_has_a_prefix_of_each_family(etcd: Etcd, join: Join) -
     assert names(two) == ["n1", "n2"]
     assert one.error is None
     assert one.remarks == two.remarks == ()
+
+
+def test_who_is_no_node_follows_and_claims_nothing(etcd: Etcd, join: Join) -> None:
+    """As a router does, that is to know where pods are; and it sees which of the nodes reflect routes."""
+    router = EtcdNodes(Endpoints(source="t", urls=(etcd.url,)), "/podnet/podnet", DUAL.cidrs, down=Backoff(lambda: 1.0))
+    router.begin()
+    assert router.wait(PATIENCE)
+    router.moved()
+    router.publish({POD_CIDRS: "10.244.0.0/28"})
+    assert etcd.keys() == {}
+    one, two = joined(join, "n1", etcd, reflector=True), joined(join, "n2", etcd)
+    wait_until(
+        router, lambda: [n.pod_cidrs for n in router.nodes] == [n.pod_cidrs for n in (*one.nodes[:1], *two.nodes[1:])]
+    )
+    assert [n.reflector for n in router.nodes] == [True, False]
+    assert set(etcd.holders().values()) == {"n1", "n2"}
+    router.close()
 
 
 def test_one_family_is_one_prefix_of_that(etcd: Etcd, join: Join) -> None:

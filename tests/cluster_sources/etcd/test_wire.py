@@ -135,7 +135,10 @@ def test_any_bytes_are_an_answer_or_refused(noise: bytes, at: int, whole: bytes)
         ("config", ClusterRange((ip_network("10.0.0.0/8"),), 24)),
         ("claims/10.0.1.0/24", Claim("n1")),
         ("claims/fd00:0:0:1::/64", Claim("n1")),
-        ("nodes/n1", Record((ip_address("192.0.2.1"), ip_address("2001:db8::1")), "key", (ip_network("10.9.0.0/16"),))),
+        (
+            "nodes/n1",
+            Record((ip_address("192.0.2.1"), ip_address("2001:db8::1")), "key", (ip_network("10.9.0.0/16"),), True),
+        ),
         ("nodes/n1", Record()),
         ("alive/n1", Session("boot", "session")),
     ],
