@@ -106,8 +106,8 @@ class Claimant:
             try:
                 wait = self._turn()
             except PodnetError as error:
-                self._failures += 1
-                self._failed(error)
+                self._failures += 1  # the first is not told: the watch tells soon enough where etcd is away
+                self._failed(error if self._failures > 1 else None)
                 wait = self._backoff.wait()
             except Exception as error:  # noqa: BLE001 - the thread is not to end unheard, the leases with it
                 self._failed(IOFailure(f"{self._client.url}: {error!r}, which is a bug of podnet's; please report it"))
@@ -172,10 +172,10 @@ class Claimant:
             "another `node` in podnet.yaml"
         )
 
-    def _failed(self, error: PodnetError) -> None:
-        """Tell of a failure, but not of the first: the watch tells soon enough where etcd is away."""
+    def _failed(self, error: PodnetError | None) -> None:
+        """Take note of a failure, and tell of `error`."""
         with self._lock:
-            told = f"what this node has in etcd cannot be kept there: {error.msg}" if self._failures > 1 else self.fault
+            told = f"what this node has in etcd cannot be kept there: {error.msg}" if error else self.fault
             self._note(self.standing, told, refused=self.refused, decided=True)
 
     def _note(self, standing: Standing, fault: str, *, refused: bool, decided: bool) -> None:

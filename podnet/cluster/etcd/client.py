@@ -44,7 +44,7 @@ class EtcdClient:
 
     def list(self, limit: int, revision: int = 0, last: str = "") -> Range:
         """Return at most `limit` keys, those behind `last`, as of `revision` (0: now); raise `PodnetError`."""
-        first = self._first + last.encode() + b"\0" if last else self._first
+        first = self._first + last.encode(errors="surrogateescape") + b"\0" if last else self._first
         return decode(
             self._post("/v3/kv/range", range_request(first, self._end, limit=limit, revision=revision)), Range
         )
@@ -86,8 +86,8 @@ class EtcdClient:
             yield from self._watch(revision)
 
     def key(self, whole: bytes) -> str:
-        """Return a key without the prefix."""
-        return whole.removeprefix(self._first).decode(errors="replace")
+        """Return a key without the prefix; bytes that are no UTF-8 are such as :meth:`list` takes them back."""
+        return whole.removeprefix(self._first).decode(errors="surrogateescape")
 
     def release(self) -> None:
         """Close the connections that are kept for the next request: there will be none for a while."""

@@ -1,12 +1,14 @@
 """EtcdMember and EtcdNodes beside a real etcd: who claims what, what others see of it, and what trouble does to it."""
 
+import json
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from podnet.cluster.etcd import Backoff, Endpoints, EtcdMember, EtcdNodes, claimant
+from podnet.cluster.etcd import Backoff, Endpoints, EtcdMember, EtcdNodes, claimant, feed
 from podnet.cluster.etcd.keys import ClusterRange, IPAddress
 from podnet.cluster.named import POD_CIDRS
 from podnet.cluster.remote import following, http
@@ -326,6 +328,29 @@ def test_known_nodes_serve_until_there_is_a_list(etcd: Etcd, join: Join) -> None
     one = joined(join, "n1", etcd, known=known)
     wait_until(one, lambda: etcd.holders() == {"10.244.77.0/24": "n1"})
     assert prefixes(one) == ["10.244.77.0/24"]
+
+
+def test_a_bug_is_told_and_tried_again(etcd: Etcd, join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that claims does not end unheard."""
+    with monkeypatch.context() as patch:
+        patch.setattr(claimant, "decide", lambda *_: 1 // 0)
+        one = join("n1", etcd)
+        wait_until(one, lambda: one.remarks)
+        assert "ZeroDivisionError" in one.remarks[0]
+        assert "please report it" in one.remarks[0]
+    wait_until(one, lambda: prefixes(one) and not one.remarks)
+
+
+def test_many_keys_come_in_pages_of_one_revision(etcd: Etcd, join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a page ends at a key that others wrote and that is no text."""
+    monkeypatch.setattr(feed, "LIMIT", 2)
+    for number in range(2, 7):
+        etcd.ctl("put", f"/podnet/podnet/nodes/n{number}", json.dumps({"addresses": [f"10.99.0.{number}"]}))
+    for key in (b"/podnet/podnet/nodes/\xff", b"/podnet/podnet/nodes/\xfe"):
+        etcd.curl("/v3/kv/put", json.dumps({"key": b64encode(key).decode(), "value": "e30="}), "Accept: */*")
+    one = joined(join, "n1", etcd)
+    wait_until(one, lambda: names(one) == [f"n{number}" for number in range(1, 7)])
+    assert sum("is ignored: its key is none of podnet's" in remark for remark in one.remarks) == 2
 
 
 def test_keeping_leases_alive_wakes_nobody(etcd: Etcd, join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
