@@ -42,6 +42,8 @@ def _shape(command: F) -> F:
         click.option("--ipv6", is_flag=True, help="IPv6 alone."),
         click.option("--backend", default="direct", show_default=True, type=click.Choice(topology.BACKENDS),
                      help="How packets go from node to node."),
+        click.option("--source", default="nodes.yaml", show_default=True, type=click.Choice(topology.SOURCES),
+                     help="Who tells the nodes of each other."),
         click.option("--profile", default="graceful", show_default=True, type=click.Choice(topology.PROFILES),
                      help="With bgp: whether a silence is found at once, or outlasted."),
     ]):  # fmt: skip
@@ -238,13 +240,21 @@ def _up(
     ipv6: bool,
     backend: Backend,
     profile: Profile,
+    source: topology.Source,
 ) -> float:
     """Make a lab and return how many seconds that took."""
     if dual_stack and ipv6:
         raise click.UsageError("--dual-stack is both families, --ipv6 is IPv6 alone: give one of them")
     families = (4, 6) if dual_stack else (6,) if ipv6 else (4,)
     lab = topology.topology(
-        name=name, nodes=nodes, pods=pods, datapath=datapath, families=families, backend=backend, profile=profile
+        name=name,
+        nodes=nodes,
+        pods=pods,
+        datapath=datapath,
+        families=families,
+        backend=backend,
+        profile=profile,
+        source=source,
     )
     began = time.monotonic()
     with progress() as report:

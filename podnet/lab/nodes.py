@@ -12,7 +12,7 @@ from podnet.errors import IOFailure, NodeNotReady
 from podnet.lab import record
 from podnet.lab.machine import NODE_FOLDERS
 from podnet.lab.namespaces import NAMED
-from podnet.lab.topology import ROUTER_NAME, LabNode, Topology
+from podnet.lab.topology import ROUTER_NAME, LabNode, Topology, node_settings
 
 READY_WITHIN = 15.0  # seconds; a daemon is ready in a third of one
 LOG_LINES = 25
@@ -36,7 +36,8 @@ def mount_script(lab: Topology, name: str) -> str:
     refused with EINVAL in a mount namespace that is not the machine's first (seen on Linux 6.18).
     """
     place = record.folder(lab.name)
-    sources = {n: place / (n if n == "etc-podnet" else f"{name}/{n}") for n in NODE_FOLDERS}
+    shared = {"etc-podnet"} if lab.source == "nodes.yaml" else set()
+    sources = {n: place / (n if n in shared else f"{name}/{n}") for n in NODE_FOLDERS}
     return "\n".join([
         f"hostname {name}",
         "mount -t sysfs sysfs /sys",
@@ -55,6 +56,9 @@ def make(lab: Topology, names: Sequence[str]) -> None:
         place = record.folder(lab.name) / name
         for folder in ("etc-cni/net.d", "opt-cni/bin", "run/netns", "run/lock", "var-lib-podnet"):
             (place / folder).mkdir(parents=True)
+        if lab.source == "etcd":
+            (place / "etc-podnet").mkdir()
+            (place / "etc-podnet/podnet.yaml").write_text(node_settings(lab, name))
         command = [
             *("nsenter", f"--net={NAMED / lab.namespace(name)}"),
             *("unshare", "--mount", "--uts", "--propagation", "slave", "sh", "-ec", mount_script(lab, name)),

@@ -3,14 +3,15 @@
 Everything of the lab NAME is below /run/podnet-lab/NAME::
 
     lab.json            the record
-    etc-podnet/         podnet.yaml and nodes.yaml: /etc/podnet of every node
+    etc-podnet/         podnet.yaml and nodes.yaml: /etc/podnet of every node; with etcd n1/etc-podnet and so on
+    etcd/               with --source etcd: its data, log and process id
     router/             with bgp: the same of the router, which has BIRD too
     n1/                 node n1: etc-cni, opt-cni, run and var-lib-podnet are /etc/cni, /opt/cni, … there
     n1/node.pid         the process that holds its mount and UTS namespaces
     n1/daemon.log       what its daemon said; n1/daemon.pid
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import msgspec
@@ -18,16 +19,17 @@ import msgspec
 from podnet.errors import IOFailure
 from podnet.lab.machine import RUN
 from podnet.lab.namespaces import NAMED
-from podnet.lab.topology import Datapath, Endpoint, IPAddress, Topology, endpoints, node
+from podnet.lab.topology import Datapath, Endpoint, IPAddress, LabNode, Source, Topology, endpoints, node
 from podnet.model import Backend
 from podnet.model.bgp import Profile
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
-    """A node's number and how many pods it was given."""
+    """A node's number, how many pods it was given and, where it claimed them itself, its pod CIDRs."""
 
     number: int
     pods: int
+    pod_cidrs: tuple[str, ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[int, ...]
     backend: Backend
     profile: Profile = "graceful"
+    source: Source = "nodes.yaml"
     nodes: tuple[NodeRecord, ...]
     pods: dict[str, tuple[str, ...]] = {}
     ready: bool = False
@@ -51,8 +54,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             families=self.families,
             backend=self.backend,
             profile=self.profile,
-            nodes=tuple(node(n.number, n.pods, self.families, self.backend) for n in self.nodes),
+            source=self.source,
+            nodes=tuple(map(self._node, self.nodes)),
         )
+
+    def _node(self, recorded: NodeRecord) -> LabNode:
+        made = node(recorded.number, recorded.pods, self.families, self.backend)
+        cidrs = tuple(map(ip_network, recorded.pod_cidrs))
+        return msgspec.structs.replace(made, pod_cidrs=cidrs) if cidrs else made
 
     @property
     def pod_addresses(self) -> dict[str, tuple[IPAddress, ...]]:
@@ -78,11 +87,17 @@ def write(lab: Topology, pods: dict[str, tuple[str, ...]], *, ready: bool) -> No
         families=lab.families,
         backend=lab.backend,
         profile=lab.profile,
-        nodes=tuple(NodeRecord(n.number, len(n.pods)) for n in lab.nodes),
+        source=lab.source,
+        nodes=tuple(NodeRecord(n.number, len(n.pods), _claimed(lab, n)) for n in lab.nodes),
         pods=pods,
         ready=ready,
     )
     write_whole(folder(lab.name) / "lab.json", msgspec.json.format(msgspec.json.encode(record)))
+
+
+def _claimed(lab: Topology, node: LabNode) -> tuple[str, ...]:
+    """Return the pod CIDRs that are not those of the topology."""
+    return tuple(map(str, node.pod_cidrs)) if lab.source == "etcd" else ()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -29,9 +29,13 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 Datapath = Literal["ptp", "bridge"]
 Role = Literal["pod", "node", "outside"]
+Source = Literal["nodes.yaml", "etcd"]
+"""Who tells the nodes of each other."""
 
 DATAPATHS = ("ptp", "bridge")
 BACKENDS: tuple[Backend, ...] = ("direct", "vxlan", "auto", "wireguard", "bgp")
+SOURCES: tuple[Source, ...] = ("nodes.yaml", "etcd")
+ETCD_PORT = 2379
 PROFILES: tuple[Profile, ...] = ("fast", "graceful")
 UPLINK_MTU = 1500
 OUTSIDE_MTU = 1400
@@ -102,6 +106,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend
     nodes: tuple[LabNode, ...]
     profile: Profile = "graceful"
+    source: Source = "nodes.yaml"
 
     @property
     def pod_mtu(self) -> int:
@@ -160,6 +165,7 @@ def topology(
     families: tuple[int, ...] = (4,),
     backend: Backend = "direct",
     profile: Profile = "graceful",
+    source: Source = "nodes.yaml",
 ) -> Topology:
     """Return the lab of `nodes` nodes with `pods` pods each; raise `InvalidConfiguration` for what cannot be built."""
     if not valid_name(name):
@@ -173,7 +179,9 @@ def topology(
     if not families or not set(families) <= {4, 6}:
         raise InvalidConfiguration(f"families {families}: 4, 6 or both")
     made = tuple(node(number, pods, families, backend) for number in range(1, nodes + 1))
-    return Topology(name=name, datapath=datapath, families=families, backend=backend, nodes=made, profile=profile)
+    return Topology(
+        name=name, datapath=datapath, families=families, backend=backend, nodes=made, profile=profile, source=source
+    )
 
 
 def valid_name(name: str) -> bool:
@@ -253,15 +261,36 @@ def endpoints(lab: Topology, pod_addresses: dict[str, tuple[IPAddress, ...]]) ->
     return (*pods, *nodes, outside)
 
 
-def node_settings(lab: Topology) -> str:
-    """Return podnet.yaml, the same on every node: a node's name is its host name, its uplink the default route's."""
-    return (
+def node_settings(lab: Topology, name: str = "") -> str:
+    """Return podnet.yaml: a node's name is its host name, its uplink the default route's.
+
+    It is the same on every node, but where etcd is the source: there a node says of itself, by its `name`, that it is
+    a reflector.
+    """
+    lines = (
         "# The same on every node of this lab: a node's name is its host name.\n"
         f"datapath: {lab.datapath}\n"
         f"backend: {lab.backend}\n"
         f"cluster-cidrs: [{quoted(CLUSTER_CIDRS[f] for f in lab.families)}]\n"
-        "nodes: nodes.yaml\n"
-    ) + (_bgp(lab) if lab.backend == "bgp" else "")
+    )
+    if lab.source == "etcd":
+        reflects = lab.backend == "bgp" and any(n.name == name and n.number <= REFLECTORS for n in lab.nodes)
+        lines += f"etcd:\n  endpoints: [{quoted([etcd_url(lab)])}]\n"
+        lines += "  route-reflector: true\n" if reflects else ""
+    else:
+        lines += "nodes: nodes.yaml\n"
+    return lines + (_bgp(lab) if lab.backend == "bgp" else "")
+
+
+def etcd_address(lab: Topology) -> IPAddress:
+    """Return where the lab's etcd listens: the router's first address."""
+    return router(lab.lans[0], lab.families[0])
+
+
+def etcd_url(lab: Topology) -> str:
+    """Return the endpoint of the lab's etcd."""
+    address = etcd_address(lab)
+    return f"http://{f'[{address}]' if isinstance(address, IPv6Address) else address}:{ETCD_PORT}"
 
 
 def _bgp(lab: Topology) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from podnet.errors import IOFailure, PodnetError
-from podnet.lab import machine, namespaces, nodes, pods, record, routes, wiring
+from podnet.lab import etcd, machine, namespaces, nodes, pods, record, routes, wiring
 from podnet.lab.topology import ROUTER_NAME, LabNode, Topology, node_list, node_settings, valid_name
 
 Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
@@ -38,8 +38,9 @@ def up(lab: Topology, report: Report = quietly) -> record.Record:
         place.mkdir(mode=0o700)
     try:
         record.write(lab, {}, ready=False)
-        (place / "etc-podnet").mkdir()
-        (place / "etc-podnet/podnet.yaml").write_text(node_settings(lab))
+        if lab.source == "nodes.yaml":
+            (place / "etc-podnet").mkdir()
+            (place / "etc-podnet/podnet.yaml").write_text(node_settings(lab))
         _make_namespaces((lab.lan_namespace, lab.outside_namespace), report)
         return _populate(lab, lab.nodes, {}, report, wiring.wire)
     except BaseException as error:
@@ -57,8 +58,8 @@ def add_node(name: str, number_of_pods: int, report: Report = quietly) -> LabNod
     lab = recorded.topology.grown(number_of_pods)
     added = lab.nodes[-1]
     record.write(lab, recorded.pods, ready=False)
-    _populate(lab, [added], dict(recorded.pods), report, lambda it: wiring.join(it, [added]))
-    return added
+    made = _populate(lab, [added], dict(recorded.pods), report, lambda it: wiring.join(it, [added]))
+    return made.topology.nodes[-1]
 
 
 def _populate(
@@ -74,8 +75,11 @@ def _populate(
     wire(lab)
     router = [ROUTER_NAME] if lab.backend == "bgp" and made == lab.nodes else []
     nodes.make(lab, [*router, *(n.name for n in made)])
-    keys = nodes.keys(lab) if lab.backend == "wireguard" else {}
-    record.write_whole(record.folder(lab.name) / "etc-podnet/nodes.yaml", node_list(lab, keys).encode())
+    if lab.source == "nodes.yaml":
+        keys = nodes.keys(lab) if lab.backend == "wireguard" else {}
+        record.write_whole(record.folder(lab.name) / "etc-podnet/nodes.yaml", node_list(lab, keys).encode())
+    elif made == lab.nodes:
+        etcd.start(lab)
     report("daemons", 0, len(made))
     for name in router:
         nodes.start(lab, name)
@@ -83,6 +87,9 @@ def _populate(
     for done, daemon in enumerate(daemons, 1):
         nodes.wait_ready(lab, [daemon])
         report("daemons", done, len(made))
+    if lab.source == "etcd":
+        lab = etcd.claimed(lab)
+        made = [node for node in lab.nodes if node.name in {n.name for n in made}]
     if lab.backend == "bgp":
         routes.wait(lab, report)
     all_pods = pods.of(made)
