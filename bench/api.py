@@ -8,8 +8,10 @@ import json
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +32,13 @@ class Kind(NamedTuple):
 def node(i: int) -> dict[str, Any]:
     """Return a Node of some 12 KB."""
     return {
-        "metadata": {"name": f"node-{i:05}", "uid": f"uid-{i}", "resourceVersion": "5", "labels": {"a": "b" * 500}},
+        "metadata": {
+            "name": f"node-{i:05}",
+            "uid": f"uid-{i}",
+            "resourceVersion": "5",
+            "labels": {"a": "b" * 500},
+            "annotations": {"podnet.dev/wireguard-public-key": _key(i)},
+        },
         "spec": {"podCIDRs": [f"10.{128 + i // 256}.{i % 256}.0/24"]},
         "status": {
             "addresses": [{"type": "InternalIP", "address": f"10.1.{i // 250}.{i % 250 + 1}"}],
@@ -38,6 +46,11 @@ def node(i: int) -> dict[str, Any]:
             "images": [{"names": [f"registry.test/{'x' * 180}:{n}"], "sizeBytes": 1} for n in range(IMAGES)],
         },
     }
+
+
+def _key(i: int) -> str:
+    """Return what looks like a public key of X25519."""
+    return b64encode(sha256(str(i).encode()).digest()).decode()
 
 
 def node_moved(n: int, _: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The measured process of `bench.scale`: it follows an API server as the daemon does, and prints its cost as JSON.
+"""The measured process of `bench.scale`: it follows a source as the daemon does, and prints its cost as JSON.
 
-    python -m bench.following nodes PORT COUNT FOLDER BACKEND
-    python -m bench.following pods PORT COUNT
+    python -m bench.following nodes COUNT FOLDER BACKEND kubernetes|etcd|file WHERE
+    python -m bench.following pods COUNT PORT
 
 It imports what a daemon has and nothing else, since its memory is measured.
 """
@@ -9,49 +9,78 @@ It imports what a daemon has and nothing else, since its memory is measured.
 import json
 import select
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import podnet.daemon.run  # noqa: F401 - what a daemon has anyway
+from podnet.cluster import NodesSource, NodesWatch
+from podnet.cluster.etcd import Endpoints, EtcdMember, Self, cluster_range
 from podnet.cluster.kubernetes import Backoff, KubernetesNodes, KubernetesPods
 from podnet.cluster.kubernetes.identity import Identity
 from podnet.cluster.remote.access import Access, Server
 from podnet.cluster.settings import parse_settings
-from podnet.daemon.node import NodeContext
+from podnet.daemon.node import NodeContext, own_node_of
 from podnet.daemon.paths import Paths
 from podnet.kernel.socket import NetlinkSocket
+from podnet.model import Node
 
 CHANGES = 9
 SELF = "node-00000"
 Figures = dict[str, float]
 
 
-def follow_nodes(port: int, count: int, folder: str, backend: str) -> Figures:
-    """Follow the Nodes of the API server at `port`, in the calling thread's namespace."""
-    settings = parse_settings(f"{{node: {SELF}, backend: {backend}, uplink: up0}}", "podnet.yaml", SELF)
-    names = ("config", "database", "nodes", "spool", "options", "key")
+def follow_nodes(count: int, folder: str, backend: str, kind: str, where: str) -> Figures:
+    """Follow the nodes that the source of that `kind` tells, in the calling thread's namespace."""
+    yaml = f"{{node: {SELF}, backend: {backend}, uplink: up0, cluster-cidrs: [10.128.0.0/9]}}"
+    settings = parse_settings(yaml, "podnet.yaml", SELF)
+    names = ("config", "database", "nodes", "spool", "options", "key", "bird")
     node = NodeContext(Paths(**{name: f"{folder}/{name}" for name in names}), settings=settings)
     began = time.perf_counter()
-    source = KubernetesNodes(_access(port), SELF, down=Backoff(lambda: 1.0))
-    assert source.wait(600)
+    source = _SOURCES[kind](where)
+    while len(source.nodes) < count or not _has_pods(source.nodes):  # etcd's come with the claim
+        select.select([source], [], [])
+        source.changed()
     listed = time.perf_counter()
-    source.changed()
-    assert len(source.nodes) == count
     in_kernel = _timed_sends()
     node.reload(source.nodes)
     programmed, sent = time.perf_counter(), sum(in_kernel)
     changes = _changes(source, lambda: node.follow(source.nodes))
     source.close()
+    if backend == "wireguard":  # ends the program that serves it
+        subprocess.run(["ip", "link", "del", "podnet-wg"], check=True)
     return {"listed": listed - began, "programmed": programmed - listed, "kernel": sent, **changes, **_memory()}
 
 
-def follow_pods(port: int, count: int) -> Figures:
+def _has_pods(nodes: Sequence[Node]) -> bool:
+    own = own_node_of(nodes, SELF)
+    return own is not None and bool(own.pod_cidrs)
+
+
+def _kubernetes(port: str) -> NodesSource:
+    return KubernetesNodes(_access(int(port)), SELF, down=Backoff(lambda: 1.0))
+
+
+def _etcd(url: str) -> NodesSource:
+    range_ = cluster_range((ip_network("10.128.0.0/9"),), 24, 64, source="bench")
+    own = Self(name=SELF, boot="bench", addresses=lambda: (ip_address("10.1.0.1"),))
+    endpoints = Endpoints(source="bench", urls=(url,))
+    source = EtcdMember(endpoints, "/podnet/podnet", range_, own, grace=3600, down=Backoff(lambda: 1.0))
+    source.begin()
+    return source
+
+
+_SOURCES: dict[str, Callable[[str], NodesSource]] = {"kubernetes": _kubernetes, "etcd": _etcd, "file": NodesWatch}
+
+
+def follow_pods(count: int, port: str) -> Figures:
     """Follow the Pods of the API server at `port`."""
     before, began = _memory()["resident"], time.perf_counter()
-    source = KubernetesPods(_access(port), "n1", down=Backoff(lambda: 1.0))
+    source = KubernetesPods(_access(int(port)), "n1", down=Backoff(lambda: 1.0))
     assert source.wait(600)
     listed = time.perf_counter()
     source.changed()
@@ -107,6 +136,6 @@ def _memory() -> Figures:
 
 
 if __name__ == "__main__":
-    _, kind, port, count, *more = sys.argv
-    measured = follow_nodes if kind == "nodes" else follow_pods
-    print(json.dumps(measured(int(port), int(count), *more)))
+    _, kind, count, *more = sys.argv
+    measured: Callable[..., Figures] = follow_nodes if kind == "nodes" else follow_pods
+    print(json.dumps(measured(int(count), *more)))

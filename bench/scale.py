@@ -2,15 +2,16 @@
 
     python -m bench.scale [--nodes N] [--pods N] [--output FILE]
 
-One real node agent's part (source, engine, kernel; `bench.following`) in a network namespace follows an API server in a
-process of its own (`bench.api`), as the daemon does.  Beside it `ip -batch` makes the same routes.
+One real node agent's part (source, engine, kernel; `bench.following`) in a network namespace follows an API server, an
+etcd or a file (`bench.sources`), as the daemon does.  Beside it `ip -batch` makes the same routes.
 """
 
 import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -18,12 +19,21 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
-from bench import api, report
+from bench import api, report, sources
 from bench.report import Table, number
 from bench.suite import show
 from podnet.testing.namespaces import NodeNamespace
 
 Figures = dict[str, float]
+Source = Callable[[int, Path], AbstractContextManager[tuple[str, str]]]
+SOURCES: dict[str, Source] = {"Kubernetes": sources.kubernetes, "etcd": sources.etcd, "nodes.yaml": sources.file}
+MEASURED = (
+    *(("Kubernetes", backend) for backend in ("direct", "vxlan", "auto", "wireguard", "bgp")),
+    *((source, backend) for source in ("etcd", "nodes.yaml") for backend in ("direct", "vxlan")),
+)
+"""Where the nodes come from makes no difference to what a backend costs, so not all with all."""
+PRIVATE = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs run /run && exec "$@"', "sh")
+"""Runs a command with a /run of its own, where programs that serve links have their sockets."""
 
 
 def batch(count: int) -> float:
@@ -39,33 +49,34 @@ def batch(count: int) -> float:
 def apart(*words: str) -> Figures:
     """Return what a process of its own measures, in this thread's namespace."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.following", *words], stdout=subprocess.PIPE, text=True, check=True
+        [*PRIVATE, sys.executable, "-m", "bench.following", *words], stdout=subprocess.PIPE, text=True, check=True
     )
     figures: Figures = json.loads(done.stdout)
     return figures
 
 
-def measure_nodes(backend: str, count: int) -> Figures:
-    """Return the figures of one backend, in a namespace of its own."""
+def measure_nodes(source: Source, backend: str, count: int) -> Figures:
+    """Return the figures of one source and backend, in a namespace of its own."""
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="podnet-bench-"))
         space = NodeNamespace(f"scale-{uuid4().hex[:6]}", stack)
         space.sh("ip link set lo up; ip addr add 10.1.0.1/16 dev up0")
-        with space.inside(), api.serving("nodes", count) as port:
-            return {**apart("nodes", port, str(count), folder, backend), "batch": batch(count)}
+        with space.inside(), source(count, Path(folder)) as where:
+            return {**apart("nodes", str(count), folder, backend, *where), "batch": batch(count)}
 
 
 def measure_pods(count: int) -> Figures:
     """Return the figures of so many Pods."""
     with api.serving("pods", count) as port:
-        return apart("pods", port, str(count))
+        return apart("pods", str(count), port)
 
 
-def nodes_table(found: dict[str, Figures], count: int) -> Table:
-    """Show what the Nodes cost by each backend."""
+def nodes_table(found: dict[tuple[str, str], Figures], count: int) -> Table:
+    """Show what the nodes cost by each source and backend."""
     names = ("listed", "programmed", "kernel", "batch", "change", "cpu", "resident", "peak")
     columns = (
-        "",
+        "source",
+        "backend",
         "listed s",
         "programmed s",
         "of it kernel s",
@@ -75,11 +86,11 @@ def nodes_table(found: dict[str, Figures], count: int) -> Table:
         "MiB",
         "peak MiB",
     )
-    rows = tuple((backend, *(number(figures[name]) for name in names)) for backend, figures in found.items())
+    rows = tuple((*which, *(number(figures[name]) for name in names)) for which, figures in found.items())
     note = (
-        "Listed: from the first request to the last Node decoded. Programmed: from there until the kernel has all, of "
+        "Listed: from the first request to the last node decoded. Programmed: from there until the kernel has all, of "
         "which so much is spent in the kernel; "
-        "`ip -batch` makes the routes alone. A change: a Node's address is another, from the event to the kernel's "
+        "`ip -batch` makes the routes alone. A change: a node's address is another, from the event to the kernel's "
         "answer; its CPU time has the decoding in it."
     )
     return Table(f"One node among {count:,}", columns, rows, note)
@@ -99,7 +110,7 @@ def pods_table(found: dict[int, Figures]) -> Table:
 @click.option("--output", type=click.Path(path_type=Path), help="A file for the tables, as Markdown.")
 def main(*, nodes: int, pods: int, output: Path | None) -> None:
     """Measure, and print the tables."""
-    found = {backend: measure_nodes(backend, nodes) for backend in ("direct", "vxlan")}
+    found = {(source, backend): measure_nodes(SOURCES[source], backend, nodes) for source, backend in MEASURED}
     tables = [nodes_table(found, nodes), pods_table({count: measure_pods(count) for count in (250, pods)})]
     for table in tables:
         show(Console(), table)
