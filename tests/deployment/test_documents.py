@@ -1,5 +1,6 @@
 """docs/CONFIGURATION.md and podnet.yaml's keys."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,24 @@ def test_every_key_is_documented() -> None:
 
 
 def test_every_key_within_a_key_is_documented() -> None:
-    """Keys of nested mappings are in their row."""
+    """Keys of nested mappings are in their row, or in a table of the section that it points to."""
     for key, shape in keys().items():
         for field in getattr(shape, "fields", ()):
-            assert f"{field.encode_name}:" in rows()[key], f"{key}.{field.encode_name}"
+            name = field.encode_name
+            assert f"{name}:" in rows()[key] or f"`{name}`" in pointed_to(rows()[key]), f"{key}.{name}"
+
+
+def pointed_to(row: str) -> str:
+    """Return the rows of the tables in the section to which the link in a `row` leads, "" where there is none."""
+    link = re.search(r"\(#([a-z-]+)\)", row)
+    sections = re.split(r"^#{2,3} ", DOCUMENT, flags=re.MULTILINE)
+    found = (text for text in sections if link and slug(text.partition("\n")[0]) == link[1])
+    return "\n".join(line.split("|")[1] for text in found for line in text.splitlines() if line.startswith("| "))
+
+
+def slug(heading: str) -> str:
+    """Return what a link to a heading says."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("key", ["datapath", "vxlan.port", "gc.grace"])
