@@ -21,6 +21,8 @@ HOME = PurePosixPath("/opt/podnet")
 LIBRARIES = PurePosixPath("/usr/lib")
 """A folder in which every dynamic loader looks without being told."""
 CERTIFICATES = PurePosixPath("/etc/ssl/certs/ca-certificates.crt")
+BIRD = PurePosixPath("/usr/sbin/bird")
+"""With `backend: bgp` it speaks for podnet."""
 STATE = (
     "etc/cni/net.d",
     "etc/podnet",
@@ -54,6 +56,7 @@ def gather(root: Path) -> None:
         _copy_distribution(dependency, root / site_packages().relative_to("/"))
     _copy_podnet(root / site_packages().relative_to("/"))
     _copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))
+    _copy(BIRD, root / BIRD.relative_to("/"))
     _libraries(root)
     _compile(root)
 

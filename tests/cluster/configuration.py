@@ -14,7 +14,7 @@ class Configuration(NamedTuple):
     """A cluster's configuration; in two subnets the last node is alone in the second."""
 
     nodes: int
-    backend: Literal["direct", "vxlan", "auto"] = "direct"
+    backend: Literal["direct", "vxlan", "auto", "bgp"] = "direct"
     datapath: Literal["ptp", "bridge"] = "ptp"
     families: tuple[int, ...] = IPV4
     subnets: int = 1
@@ -36,6 +36,7 @@ PAIRS = (
     Configuration(3, "vxlan", "bridge", DUAL, subnets=2),
     Configuration(3, "auto", "ptp", DUAL, subnets=2, proxy="iptables"),
     Configuration(3, "auto", "bridge", IPV4, subnets=2),
+    Configuration(2, "bgp", "ptp", DUAL),
 )
 
 
