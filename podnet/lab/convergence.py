@@ -22,6 +22,9 @@ EVERY = 0.005
 SETTLE = 0.5
 """Seconds of streams before anything happens, and after the last was sent, for answers that are still under way."""
 LOOK_EVERY = 0.01
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+BUFFER = 1 << 22
+"""Bytes that may wait to be read: what is lost is to be the network's loss, and not that of a busy machine."""
 _NUMBER = struct.Struct("!HI")
 
 
@@ -164,6 +167,7 @@ class _Streams:
 def _udp(address: IPAddress, port: int) -> socket.socket:
     opened = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM)  # noqa: PLR2004 - the IP version
     opened.setblocking(False)
+    opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
     opened.bind((str(address), port))
     return opened
 

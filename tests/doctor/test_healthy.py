@@ -12,7 +12,7 @@ from tests.doctor.conftest import ALONE, ask
 pytestmark = pytest.mark.live
 
 CHECKS = [
-    *("daemon", "nodes", "uplink", "forwarding", "rp_filter", "features", "lists", "overlap", "path_mtu"),
+    *("daemon", "nodes", "uplink", "forwarding", "rp_filter", "features", "lists", "overlap", "bgp", "path_mtu"),
     *("tunnel_port", "conntrack", "link_daemons", "clock", "exhaustion", "firewall"),
 ]
 

@@ -44,10 +44,9 @@ class Machine:
         return done
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Start podnet on it and do not wait."""
-        return subprocess.Popen(
-            [*self.enter, *PODNET, *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        """Start podnet on it and do not wait; interrupts end it, also where those of the tests are ignored."""
+        words = [*self.enter, "env", "--default-signal=INT", *PODNET, *argv]
+        return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def podnet(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run podnet on it."""

@@ -18,6 +18,10 @@ RATES = {"ingressRate": 20 * MEGA, "egressRate": 10 * MEGA}
 DATAPATH = pytest.mark.parametrize("datapath", ["ptp", "bridge"])
 
 
+ATTEMPTS = 4
+"""How often it is measured: a machine with much else to do may send less than it may, and never more."""
+
+
 def limited(**bandwidth: int) -> dict[str, Any]:
     """Return the configuration with runtimeConfig.bandwidth."""
     return {**DEFAULT_CONFIGURATION, "runtimeConfig": {"bandwidth": bandwidth}}
@@ -75,9 +79,15 @@ def test_both_directions_are_held_from_outside_the_pod(serving: Callable[..., No
         "tc qdisc del dev eth0 root; tc qdisc del dev eth0 ingress; tc qdisc add dev eth0 root pfifo",
         pod="red",
     )
-    received, sent = measured(node, "red", given.addresses[0], omit=1)
-    assert 16 <= received <= 23
-    assert 8 <= sent <= 11.5
+    found = []
+    for _ in range(ATTEMPTS):
+        received, sent = measured(node, "red", given.addresses[0], omit=1)
+        assert received <= 23
+        assert sent <= 11.5
+        found.append(received >= 16 and sent >= 8)
+        if found[-1]:
+            break
+    assert any(found), (received, sent)
     received, sent = measured(node, "free", free, 1)
     assert min(received, sent) > 30
 
