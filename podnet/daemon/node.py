@@ -121,6 +121,10 @@ def list_nodes(settings: Settings, paths: Paths) -> tuple[Node, ...]:
 
 def _changes(before: Sequence[Node], after: Sequence[Node]) -> dict[str, Node | None]:
     """Return the nodes that are other than before, by name, None for those that are gone."""
+    if len(before) == len(after):
+        others = [(old, node) for old, node in zip(before, after, strict=True) if old is not node]
+        if all(old.name == node.name for old, node in others):
+            return {node.name: node for old, node in others if old != node}
     known = {node.name: node for node in before}
     changed: dict[str, Node | None] = {}
     for node in after:
@@ -208,7 +212,7 @@ class NodeContext:
         self.nodes = tuple(nodes)
         self._find_pools()
         self._mesh = ways.follow(self._mesh, changed)
-        done = self.engine.follow(self._mesh)
+        done = self.engine.follow(self._mesh, changed.keys())
         self._wayfinder = ways
         return done
 

@@ -7,14 +7,14 @@ A runtime tells of a pod's end with DEL, if it lives to do so; few call GC, and 
 - what else is not as it was made is mended: :mod:`podnet.engine.mending`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from podnet.engine.ground import Ground, bears_alias, refuse_strangers
 from podnet.engine.ports import Clock, Kernel, Store
 from podnet.engine.widths import resize
 from podnet.errors import KernelError, NodeNotReady
-from podnet.mesh import Mesh
+from podnet.mesh import Mesh, together
 from podnet.model import Attachment, Lease, Network, NodeFacts
 from podnet.nft import Element, Table
 from podnet.plan import Link, Plan, Route, diff, state_of
@@ -70,18 +70,20 @@ class Upkeep(Ground):
         self.reap()
         return Plan.of(resized.done, resized.left)
 
-    def follow(self, mesh: Mesh) -> Plan:
+    def follow(self, mesh: Mesh, changed: Collection[str] | None = None) -> Plan:
         """Bring the ways to other nodes to what `mesh` has; return what had to be done.
 
-        It costs what the nodes that changed cost, however many there are: the kernel is taken to have what it was
-        given.  Where it turns out that it has not, or where more than ways has changed, all is compared anew.
+        `changed` are the names of those that may be others than before; None: that is to be found out.  It costs what
+        the nodes that changed cost, however many there are: the kernel is taken to have what it was given.  Where it
+        turns out that it has not, or where more than ways has changed, all is compared anew.
         """
         before, self._mesh = self._mesh, mesh
         if mesh.base != before.base:
             return self.repair()
-        names = [n for n in before.ways.keys() | mesh.ways.keys() if before.ways.get(n) is not mesh.ways.get(n)]
-        old = [step.object for name in names if name in before.ways for step in before.ways[name].plan.steps]
-        new = Plan.of(*(mesh.ways[name].plan for name in names if name in mesh.ways))
+        names = before.ways.keys() | mesh.ways.keys() if changed is None else changed
+        names = [name for name in names if before.ways.get(name) is not mesh.ways.get(name)]
+        old = [step.object for step in together(before.ways[n] for n in names if n in before.ways).steps]
+        new = together(mesh.ways[name] for name in names if name in mesh.ways)
         kept = mesh.holds([thing for thing in old if isinstance(thing, Element)])
         difference = diff(state_of(old), new, [thing for thing in old if thing not in kept])
         try:

@@ -4,7 +4,9 @@ The :class:`Mesh` is what stands once for all nodes, and a :class:`Way` for each
 node and that one alone, so a node that comes, goes or changes among thousands is one way that is made anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from podnet.mesh import wireguard
@@ -15,7 +17,10 @@ from podnet.mesh.remote import own_addresses, remote, remote_sets
 from podnet.mesh.vxlan import DEVICES, device, ends, underlay
 from podnet.mesh.vxlan import OVERHEAD as VXLAN_OVERHEAD
 from podnet.model import Backend, Node, NodeFacts, Tunnel, WireGuardPort
-from podnet.plan import Object, Plan, Step, merged
+from podnet.nft import Element
+from podnet.plan import Object, Plan, Step, WireGuardPeer, merged
+
+IPAddress = IPv4Address | IPv6Address
 
 OVERHEAD: Mapping[Backend, Mapping[int, int]] = {
     "direct": {IPV4: 0, IPV6: 0},
@@ -41,11 +46,53 @@ class Way(NamedTuple):
     remark: str = ""
 
 
+def together(ways: Iterable[Way]) -> Plan:
+    """Return what leads to the pods behind all of `ways`, kind by kind: thousands of nodes are a few sends then.
+
+    Elements come first, so that rules know a node before packets go there, and a peer comes before its routes.
+    """
+    elements: list[Step] = []
+    peers: list[Step] = []
+    others: list[Step] = []
+    for way in ways:
+        for step in way.plan.steps:
+            kind = type(step.object)
+            (elements if kind is Element else peers if kind is WireGuardPeer else others).append(step)
+    return Plan((*elements, *peers, *others))
+
+
+class Tally(NamedTuple):
+    """What ways have together, counted, so that of thousands one that changes is one to count.
+
+    How many are at each of the `addresses` and go by each of the `tunnels`, and what is to be said by the node's name.
+    """
+
+    addresses: Mapping[IPAddress, int] = {}
+    tunnels: Mapping[int, int] = {}
+    remarks: Mapping[str, str] = {}
+
+    def changed(self, gone: Iterable[Way], come: Iterable[Way]) -> "Tally":
+        """Return it without ways that are `gone`, and with those that have `come`."""
+        addresses, tunnels, remarks = Counter(self.addresses), Counter(self.tunnels), dict(self.remarks)
+        for ways, by in ((gone, -1), (come, 1)):
+            for way in ways:
+                for address in way.node.addresses:
+                    addresses[address] += by
+                    if not addresses[address]:
+                        del addresses[address]
+                tunnels[way.tunnel] += by
+                remarks.pop(way.node.name, None)
+                if way.remark and by > 0:
+                    remarks[way.node.name] = way.remark
+        return Tally(addresses, +tunnels, remarks)
+
+
 class Mesh(NamedTuple):
     """What leads from this node to the pods of all others: `base` once, `ways` by the other node's name."""
 
     base: Plan = Plan()
     ways: Mapping[str, Way] = {}
+    tally: Tally = Tally()
 
     @property
     def plan(self) -> Plan:
@@ -53,20 +100,19 @@ class Mesh(NamedTuple):
 
         Tunnels come first: where a way becomes another, its old device is gone before the new route is made.
         """
-        return merged(self.base, *(way.plan for way in self.ways.values()))
+        return merged(self.base, together(self.ways.values()))
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of nodes, such as that their pods are not reached."""
-        return tuple(way.remark for way in self.ways.values() if way.remark)
+        return tuple(self.tally.remarks.values())
 
     def holds(self, things: Sequence[Object]) -> list[Object]:
         """Return those of `things`, which belonged to a way, that another way has too.
 
         Two nodes may have one address, as a machine has that comes back by a new name; all else is one node's alone.
         """
-        addresses = {address for way in self.ways.values() for address in way.node.addresses} if things else ()
-        return [thing for thing in things if getattr(thing, "key", (None,))[0] in addresses]
+        return [thing for thing in things if getattr(thing, "key", (None,))[0] in self.tally.addresses]
 
 
 class Wayfinder(NamedTuple):
@@ -81,30 +127,34 @@ class Wayfinder(NamedTuple):
     def mesh(self, nodes: Iterable[Node]) -> Mesh:
         """Return the mesh with all `nodes`, of which this one may be one."""
         ways = {node.name: self.way(node) for node in nodes if node.name != self.facts.name}
-        return Mesh(self.base(ways.values()), ways)
+        tally = Tally().changed((), ways.values())
+        return Mesh(self.base(tally.tunnels.keys()), ways, tally)
 
     def follow(self, mesh: Mesh, changed: Mapping[str, Node | None]) -> Mesh:
         """Return `mesh` with `changed` nodes, None for one that is gone; the other ways stay the values they are."""
-        ways = dict(mesh.ways)
+        ways, gone, come = dict(mesh.ways), [], []
         for name, node in changed.items():
-            if node is None:
-                ways.pop(name, None)
-            elif name != self.facts.name:
+            if name in ways:
+                gone.append(ways.pop(name))
+            if node is not None and name != self.facts.name:
                 ways[name] = self.way(node)
-        base = self.base(ways.values())
-        return Mesh(mesh.base if base == mesh.base else base, ways)
+                come.append(ways[name])
+        tally = mesh.tally.changed(gone, come)
+        base = self.base(tally.tunnels.keys())
+        return Mesh(mesh.base if base == mesh.base else base, ways, tally)
 
-    def base(self, ways: Iterable[Way]) -> Plan:
-        """Return what stands once, where the others are reached by `ways`."""
+    def base(self, tunnels: Collection[int]) -> Plan:
+        """Return what stands once, where some of the others are reached by these `tunnels` (0: by none)."""
         if self.own is None:
             return Plan()
-        tunnels = {way.tunnel for way in ways}
         sets = Plan.of(remote_sets(self.own), own_addresses(self.own))
         if self.backend == "wireguard":
-            return merged(sets, Plan.of(wireguard.device(self.own, tunnels - {0}, self.facts, self.encrypted.port)))
+            return merged(
+                sets, Plan.of(wireguard.device(self.own, set(tunnels) - {0}, self.facts, self.encrypted.port))
+            )
         return merged(
             sets,
-            Plan.of(guards(self.own, self.tunnel) if tunnels - {0} else ()),
+            Plan.of(guards(self.own, self.tunnel) if set(tunnels) - {0} else ()),
             *(Plan.of(device(self.own, v, self.facts, self.tunnel)) for v in DEVICES if v in tunnels),
         )
 

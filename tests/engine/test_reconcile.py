@@ -94,7 +94,7 @@ def test_nodes_come_and_go_encrypted(kind: Literal["wireguard", "tun"]) -> None:
         return steps
 
     told(*nodes[:2])
-    assert told(*nodes[:3]) == ["add Element", "add Route", "add WireGuardPeer", "add Route"]
+    assert told(*nodes[:3]) == ["add Element", "add WireGuardPeer", "add Route", "add Route"]
     moved = replace(nodes[2], addresses=(ip_address("10.99.9.11"),))
     assert told(*nodes[:2], moved) == ["set WireGuardPeer"]
     rekeyed = replace(moved, wireguard=keys[7])

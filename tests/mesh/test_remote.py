@@ -5,11 +5,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from podnet import mesh
-from podnet.model import Backend, Node, NodeFacts, Tunnel
+from podnet.model import Backend, Node, NodeFacts, Tunnel, WireGuardEnd
 from podnet.nft import Element
-from podnet.plan import NODES, REMOTE, Plan, Route
+from podnet.plan import NODES, REMOTE, Plan, Route, encode
+from podnet.wireguard.key import to_text
 
 ONE = Node("n1", (ip_address("10.99.0.11"),), (ip_network("10.244.1.0/24"), ip_network("fd00:10:244:1::/64")))
 TWO = Node("n2", (ip_address("10.99.0.12"), ip_address("fd99::12")), (ip_network("10.244.2.0/24"),))
@@ -89,3 +91,22 @@ def test_followed_step_by_step_it_is_as_made_at_once(data: st.DataObject) -> Non
     assert {str(cidr) for node in here.values() if node is not ONE for cidr in node.pod_cidrs} == elements(
         followed.plan, REMOTE[4].name
     )
+
+
+@pytest.mark.parametrize("backend", ["direct", "vxlan", "wireguard"])
+def test_hundreds_of_nodes_are_a_few_sends(backend: Backend) -> None:
+    """What goes to one part of the kernel goes there together: each send of nftables is a transaction of its own."""
+    nodes = [
+        Node(f"n{n}", (ip_address(f"10.99.0.{n}"),), (ip_network(f"10.244.{n}.0/24"),), to_text(bytes([n]) * 32))
+        for n in range(1, 200)
+    ]
+    end = WireGuardEnd(kind="wireguard", private_key="/key", public_key=nodes[0].wireguard)
+    facts = replace(HERE, addresses=nodes[0].addresses, uplink="eth0", wireguard=end)
+    found = mesh.between(nodes, facts, backend, Tunnel())
+    links = {"eth0", "podnet-vx4", "podnet-wg"}
+    ways = Plan(tuple(step for step in found.plan.steps if step not in found.base.steps))
+    batches = encode(ways, {("node", name): number for number, name in enumerate(links, 1)})
+    assert [batch.channel for batch in batches] == [
+        "netfilter", *(["wireguard"] if backend == "wireguard" else []), "route",
+    ]  # fmt: skip
+    assert len(batches[-1].steps) >= 198

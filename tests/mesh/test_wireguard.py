@@ -68,8 +68,6 @@ def test_the_whole_of_it_for_one_other_node() -> None:
         Sysctl(at="node", name=f"net/ipv6/conf/{dev}/disable_ipv6", value="0"),
         Address(at="node", dev=dev, address=own_four, prefixlen=32),
         Address(at="node", dev=dev, address=own_six, prefixlen=128),
-        Route(at="node", dst=four, type="unreachable", protocol=PROTOCOL, metric=4278198271),
-        Route(at="node", dst=six, type="unreachable", protocol=PROTOCOL, metric=4278198271),
         WireGuardPeer(
             at="node",
             dev=dev,
@@ -78,6 +76,8 @@ def test_the_whole_of_it_for_one_other_node() -> None:
             port=7777,
             allowed_ips=(four, six),
         ),
+        Route(at="node", dst=four, type="unreachable", protocol=PROTOCOL, metric=4278198271),
+        Route(at="node", dst=six, type="unreachable", protocol=PROTOCOL, metric=4278198271),
         Route(at="node", dst=four, dev=dev, src=own_four, protocol=PROTOCOL),
         Route(at="node", dst=six, dev=dev, src=own_six, protocol=PROTOCOL),
     ]

@@ -10,8 +10,9 @@ from podnet.cluster.etcd.feed import EtcdFeed
 from podnet.cluster.etcd.listing import Candidates, malformed
 from podnet.cluster.remote.backoff import Backoff
 from podnet.cluster.remote.following import Follower
-from podnet.cluster.remote.listing import Candidate, listed
+from podnet.cluster.remote.listing import Candidate
 from podnet.cluster.remote.reflector import Changes
+from podnet.cluster.remote.relisting import Relisting
 from podnet.errors import PodnetError
 from podnet.model import Node
 
@@ -38,7 +39,7 @@ class EtcdNodes:
         self.error: PodnetError | None = None
         self.remarks: Sequence[str] = ()
         self.remote = True
-        self._candidates = Candidates(name, cluster_cidrs)
+        self._candidates, self._relisting = Candidates(name, cluster_cidrs), Relisting()
         self._ignored: tuple[str, ...] = ()
         self._client = EtcdClient(endpoints, prefix)
         self._follower = Follower(EtcdFeed(self._client), down, self._heard)
@@ -101,7 +102,7 @@ class EtcdNodes:
         return self._follower.objects() if self._follower.synced else None
 
     def _take(self, view: View) -> None:
-        found = listed(self._candidates_of(view))
+        found = self._relisting.listed(self._candidates_of(view))
         # Equal nodes stay the same values: whoever compares them compares identities first.
         self.nodes = self.nodes if self.nodes == found.nodes else found.nodes
         self._ignored = (*found.ignored, *malformed(view))

@@ -14,7 +14,8 @@ from podnet.cluster.kubernetes.objects import NodeObject, WireNode, keep_node
 from podnet.cluster.remote.access import Access
 from podnet.cluster.remote.backoff import Backoff
 from podnet.cluster.remote.following import Follower
-from podnet.cluster.remote.listing import Listing, listed
+from podnet.cluster.remote.listing import Candidate, Listing
+from podnet.cluster.remote.relisting import Relisting
 from podnet.errors import PodnetError
 from podnet.model import Node
 
@@ -45,7 +46,7 @@ class KubernetesNodes:
         self.remarks: Sequence[str] = ()
         self.remote = True
         self._events = Events(access, name)
-        self._listing = Listing((), ())
+        self._listing, self._relisting = Listing((), ()), Relisting()
         decoder = Decoder(WireNode, lambda wire: candidate(keep_node(wire), cluster_cidrs))
         feed = KubernetesFeed(Client(access), PATH, "nodes", decoder)
         self._follower = Follower(feed, down, lambda _: self._announcer.look())
@@ -65,10 +66,9 @@ class KubernetesNodes:
     def changed(self) -> bool:
         """Take what happened since the last call; tell whether nodes, error or remarks are other than before."""
         before = self.nodes, _text(self.error), self.remarks
-        if self._follower.take() is not None:
-            with self._follower.lock:
-                candidates = list(self._follower.objects().values())
-            self._take(listed(candidates))
+        changes = self._follower.take()
+        if changes is not None:
+            self._take(self._relisting.follow(changes) or self._relisting.listed(self._candidates()))
         unsaid = self._announcer.unsaid
         self.remarks = (*self._listing.ignored, *([unsaid] if unsaid else []))
         self.error = self._follower.error
@@ -101,6 +101,10 @@ class KubernetesNodes:
         # Equal nodes stay the same values: whoever compares them compares identities first.
         self.nodes = self.nodes if self.nodes == listing.nodes else listing.nodes
         self._listing = listing
+
+    def _candidates(self) -> list[Candidate[NodeObject]]:
+        with self._follower.lock:
+            return list(self._follower.objects().values())
 
     def _own(self) -> NodeObject | None:
         """Return what the server has of this node; with the lock."""
