@@ -37,6 +37,7 @@ PAIRS = (
     Configuration(3, "auto", "ptp", DUAL, subnets=2, proxy="iptables"),
     Configuration(3, "auto", "bridge", IPV4, subnets=2),
     Configuration(2, "bgp", "ptp", DUAL),
+    Configuration(2, "bgp", "bridge", IPV4, proxy="iptables"),
 )
 
 
