@@ -6,6 +6,7 @@
 It imports what a daemon has and nothing else, since its memory is measured.
 """
 
+import gc
 import json
 import select
 import statistics
@@ -17,7 +18,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-import podnet.daemon.run  # noqa: F401 - what a daemon has anyway
+from podnet.daemon.run import GC_THRESHOLD  # with it comes what a daemon has anyway
 from podnet.cluster import NodesSource, NodesWatch
 from podnet.cluster.etcd import Endpoints, EtcdMember, Self, cluster_range
 from podnet.cluster.kubernetes import Backoff, KubernetesNodes, KubernetesPods
@@ -49,11 +50,19 @@ def follow_nodes(count: int, folder: str, backend: str, kind: str, where: str) -
     in_kernel = _timed_sends()
     node.reload(source.nodes)
     programmed, sent = time.perf_counter(), sum(in_kernel)
+    settle()
     changes = _changes(source, lambda: node.follow(source.nodes))
     source.close()
     if backend == "wireguard":  # ends the program that serves it
         subprocess.run(["ip", "link", "del", "podnet-wg"], check=True)
     return {"listed": listed - began, "programmed": programmed - listed, "kernel": sent, **changes, **_memory()}
+
+
+def settle() -> None:
+    """Have the collector look for cycles as seldom as in a daemon that has started; see `podnet.daemon.run`."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def _has_pods(nodes: Sequence[Node]) -> bool:
@@ -85,6 +94,7 @@ def follow_pods(count: int, port: str) -> Figures:
     listed = time.perf_counter()
     source.changed()
     assert len(source) == count
+    settle()
     changes = _changes(source, lambda: None)
     source.close()
     return {"listed": listed - began, "before": before, **changes, **_memory()}

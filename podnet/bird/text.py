@@ -34,7 +34,9 @@ _PASSWORD_MOST = 80  # TCP_MD5SIG_MAXKEYLEN, linux/tcp.h
 _PROFILES = {
     # BFD: 4 packets of 100 ms each are missed before a neighbour is down.
     "fast": "hold time 9; keepalive time 3; graceful restart off; bfd on;",
-    "graceful": "hold time 3; keepalive time 1; graceful restart on; graceful restart time 60;",
+    "graceful": (
+        "hold time 3; keepalive time 1; graceful restart on; graceful restart time 60; long lived graceful restart off;"
+    ),
 }
 _PATIENCE = "connect delay time 1; connect retry time 2; error wait time 1, 10; error forget time 30;"
 _BFD = "interval 100 ms; multiplier 4;"

@@ -13,7 +13,6 @@ available to others: no clock of any node has a part in it.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -140,7 +139,6 @@ def claim_key(prefix: IPNetwork) -> str:
     return f"{CLAIMS}{prefix}"
 
 
-@lru_cache(maxsize=1 << 16)  # of thousands of claims one changes, and all are gone through
 def claimed_prefix(key: str) -> IPNetwork | None:
     """Return the prefix that `key` claims, None where it is no such key."""
     if not key.startswith(CLAIMS):

@@ -13,28 +13,103 @@ from podnet.cluster.remote.listing import Candidate, cidr_fault, claim_of
 from podnet.model import Node
 from podnet.wireguard.key import from_text, to_text
 
-View = Mapping[str, Entry]
-
-
 class Candidates:
-    """The nodes of which there is a record, and the node `own`, "" for none; what one is made of is kept with it."""
+    """The nodes of which there is a record, and the node `own`, "" for none; kept current by what changes in etcd.
+
+    Of thousands of keys one changes, so what it has to do with others is looked up and not searched for.
+    """
 
     def __init__(self, own: str, cluster_cidrs: Sequence[IPNetwork]) -> None:
         """Begin with none."""
         self._own = own
         self._cluster_cidrs = tuple(cluster_cidrs)
+        self._malformed: dict[str, str] = {}  # by key, why its value cannot be read
+        self._records: dict[str, Record] = {}
+        self._claimants: dict[str, str] = {}  # by claim's key, whose it is
+        self._claims: dict[str, dict[IPNetwork, int]] = {}  # by node, its prefixes with the revision that made the claim
         self._made: dict[str, tuple[_Origin, Candidate[str]]] = {}
+        self._touched: set[str] = set()
 
-    def of(
-        self, view: View, record: Record | None = None, pod_cidrs: tuple[IPNetwork, ...] = ()
-    ) -> list[Candidate[str]]:
-        """Return them; of this node `record` and `pod_cidrs` are given: others may hear of these a moment later."""
-        before, self._made = self._made, {}
-        for origin in _origins(view, self._own, record, pod_cidrs):
-            old = before.get(origin.name)
-            made = old[1] if old and old[0] == origin else candidate(origin, self._cluster_cidrs)
-            self._made[origin.name] = origin, made
+    def update(self, changes: Mapping[str, Entry | None]) -> None:
+        """Take what is at some keys now, None for nothing."""
+        for key, entry in changes.items():
+            self._forget(key)
+            if entry is not None:
+                self._note(key, entry)
+
+    def prefixes(self, name: str) -> tuple[IPNetwork, ...]:
+        """Return what the node `name` claims, IPv4 first."""
+        return tuple(sorted(self._claims.get(name, ()), key=lambda prefix: (prefix.version, prefix)))
+
+    def changed(
+        self, record: Record | None = None, pod_cidrs: tuple[IPNetwork, ...] = ()
+    ) -> dict[str, Candidate[str] | None]:
+        """Return by name the nodes that are others than at the last call, None for those that are gone.
+
+        Of this node `record` and `pod_cidrs` are given: others may hear of these a moment later.
+        """
+        names, self._touched = self._touched, set()
+        if record is not None:
+            names.add(self._own)
+        changes: dict[str, Candidate[str] | None] = {}
+        for name in names:
+            origin, old = self._origin(name, record, pod_cidrs), self._made.get(name)
+            if origin is None:
+                if self._made.pop(name, None):
+                    changes[name] = None
+            elif old is None or old[0] != origin:
+                made = candidate(origin, self._cluster_cidrs)
+                self._made[name] = origin, made
+                changes[name] = made
+        return changes
+
+    def all(self) -> list[Candidate[str]]:
+        """Return them all, as they were at the last call of :meth:`changed`."""
         return [made for _, made in self._made.values()]
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what is to be said of values that cannot be read."""
+        for key, reason in self._malformed.items():
+            yield f"etcd's key {key} is ignored: {reason}; delete it, its node writes it anew"
+
+    def _forget(self, key: str) -> None:
+        self._malformed.pop(key, None)
+        claimant, name = self._claimants.pop(key, None), key.removeprefix(NODES)
+        if claimant is not None:
+            self._claims[claimant].pop(prefix_of(key), None)
+            self._touched.add(claimant)
+        elif key.startswith(NODES) and self._records.pop(name, None):
+            self._touched.add(name)
+
+    def _note(self, key: str, entry: Entry) -> None:
+        value = entry.value
+        if isinstance(value, Malformed):
+            self._malformed[key] = value.reason
+        elif isinstance(value, Record):
+            name = key.removeprefix(NODES)
+            self._records[name] = value
+            self._touched.add(name)
+        elif isinstance(value, Claim) and claimed_prefix(key) is not None:
+            self._claimants[key] = value.node
+            self._claims.setdefault(value.node, {})[prefix_of(key)] = entry.created
+            self._touched.add(value.node)
+
+    def _origin(self, name: str, record: Record | None, pod_cidrs: tuple[IPNetwork, ...]) -> "_Origin | None":
+        """Return what a node is made of, None where there is no record of it."""
+        told = record if record is not None and name == self._own else self._records.get(name)
+        if told is None:
+            return None
+        claims = self._claims.get(name, {})
+        found = sorted(claims, key=lambda prefix: (prefix.version, claims[prefix]))
+        created = min(claims.values(), default=0)
+        return _Origin(name, told, pod_cidrs if name == self._own else tuple(found), created)
+
+
+def prefix_of(key: str) -> IPNetwork:
+    """Return the prefix that the key of a claim is."""
+    prefix = claimed_prefix(key)
+    assert prefix is not None  # noqa: S101 - only claims' keys are asked about
+    return prefix
 
 
 class _Origin(NamedTuple):
@@ -44,29 +119,6 @@ class _Origin(NamedTuple):
     record: Record
     pod_cidrs: tuple[IPNetwork, ...]
     created: int
-
-
-def _origins(view: View, own: str, record: Record | None, pod_cidrs: tuple[IPNetwork, ...]) -> Iterator[_Origin]:
-    claims: dict[str, list[tuple[int, int, IPNetwork]]] = {}
-    records: dict[str, Record] = {}
-    for key, entry in view.items():
-        if isinstance(entry.value, Record):
-            records[key.removeprefix(NODES)] = entry.value
-        elif isinstance(entry.value, Claim) and (prefix := claimed_prefix(key)) is not None:
-            claims.setdefault(entry.value.node, []).append((prefix.version, entry.created, prefix))
-    if record is not None:
-        records[own] = record
-    for name, told in records.items():
-        found = sorted(claims.get(name, ()), key=lambda claim: claim[:2])
-        created = min((revision for _, revision, _ in found), default=0)
-        yield _Origin(name, told, pod_cidrs if own == name else tuple(prefix for _, _, prefix in found), created)
-
-
-def malformed(view: View) -> Iterator[str]:
-    """Yield what is to be said of values that cannot be read."""
-    for key, entry in view.items():
-        if isinstance(entry.value, Malformed):
-            yield f"etcd's key {key} is ignored: {entry.value.reason}; delete it, its node writes it anew"
 
 
 def candidate(origin: _Origin, cluster_cidrs: Sequence[IPNetwork]) -> Candidate[str]:

@@ -8,7 +8,7 @@ import msgspec
 
 from podnet.cluster.etcd.access import Endpoints
 from podnet.cluster.etcd.claimant import Claimant
-from podnet.cluster.etcd.claiming import View, Wish, prefixes_of, whole
+from podnet.cluster.etcd.claiming import View, Wish, whole
 from podnet.cluster.etcd.client import EtcdClient
 from podnet.cluster.etcd.keys import Claim, ClusterRange, IPAddress, IPNetwork, Record, Session, claim_key
 from podnet.cluster.etcd.nodes import EtcdNodes
@@ -115,18 +115,18 @@ class EtcdMember(EtcdNodes):
             said.append(f"node {self.name} has no address that others reach it by; set `uplink` in podnet.yaml")
         return said
 
-    def _candidates_of(self, view: View) -> list[Candidate[str]]:
-        own = self._prefixes(view)
+    def _changed(self, view: View) -> Mapping[str, Candidate[str] | None]:
+        own = self._prefixes()
         self._note_lost(view, own)
-        return self._candidates.of(view, self._claimant.record, own)
+        return self._candidates.changed(self._claimant.record, own)
 
-    def _prefixes(self, view: View) -> tuple[IPNetwork, ...]:
+    def _prefixes(self) -> tuple[IPNetwork, ...]:
         """Return the prefixes that this node gives addresses from: all that it needs, or none.
 
         Before it is known that the name is this machine's, they are those that it had before.
         """
         standing = self._claimant.standing
-        claimed = prefixes_of(view, self.name)
+        claimed = self._candidates.prefixes(self.name)
         if standing == "lost" or not whole(claimed, self._cluster):
             return ()
         return claimed if standing == "held" or set(claimed) <= set(self._had) else ()

@@ -7,10 +7,10 @@ from podnet.cluster.etcd.access import Endpoints
 from podnet.cluster.etcd.claiming import View
 from podnet.cluster.etcd.client import EtcdClient
 from podnet.cluster.etcd.feed import EtcdFeed
-from podnet.cluster.etcd.listing import Candidates, malformed
+from podnet.cluster.etcd.listing import Candidates
 from podnet.cluster.remote.backoff import Backoff
 from podnet.cluster.remote.following import Follower
-from podnet.cluster.remote.listing import Candidate
+from podnet.cluster.remote.listing import Candidate, Listing
 from podnet.cluster.remote.reflector import Changes
 from podnet.cluster.remote.relisting import Relisting
 from podnet.errors import PodnetError
@@ -40,7 +40,7 @@ class EtcdNodes:
         self.remarks: Sequence[str] = ()
         self.remote = True
         self._candidates, self._relisting = Candidates(name, cluster_cidrs), Relisting()
-        self._ignored: tuple[str, ...] = ()
+        self._listing: Listing | None = None
         self._client = EtcdClient(endpoints, prefix)
         self._follower = Follower(EtcdFeed(self._client), down, self._heard)
 
@@ -59,13 +59,14 @@ class EtcdNodes:
     def changed(self) -> bool:
         """Take what happened since the last call; tell whether nodes, error or remarks are other than before."""
         before = self.nodes, _text(self.error), self.remarks
-        self._follower.take()
+        self._candidates.update(self._follower.take() or {})
         self.error = self._follower.error
         with self._follower.lock:
             view = self._view()
             if view is not None:
-                self._take(view)
-            self.remarks = (*self._ignored, *self._said())
+                self._take(self._changed(view))
+            ignored = self._listing.ignored if self._listing else ()
+            self.remarks = (*ignored, *self._candidates.remarks(), *self._said())
         return (self.nodes, _text(self.error), self.remarks) != before
 
     def serving(self) -> None:
@@ -93,19 +94,20 @@ class EtcdNodes:
         """Return what is to be said of this node."""
         return ()
 
-    def _candidates_of(self, view: View) -> list[Candidate[str]]:
-        """Return all nodes for themselves."""
-        return self._candidates.of(view)
+    def _changed(self, view: View) -> Mapping[str, Candidate[str] | None]:
+        """Return by name the nodes that are others than before, None for those that are gone."""
+        del view
+        return self._candidates.changed()
 
     def _view(self) -> View | None:
         """Return what is known of etcd, None before there was a list."""
         return self._follower.objects() if self._follower.synced else None
 
-    def _take(self, view: View) -> None:
-        found = self._relisting.listed(self._candidates_of(view))
+    def _take(self, changes: Mapping[str, Candidate[str] | None]) -> None:
+        if self._listing is None or changes:
+            self._listing = self._relisting.follow(changes) or self._relisting.listed(self._candidates.all())
         # Equal nodes stay the same values: whoever compares them compares identities first.
-        self.nodes = self.nodes if self.nodes == found.nodes else found.nodes
-        self._ignored = (*found.ignored, *malformed(view))
+        self.nodes = self.nodes if self.nodes == self._listing.nodes else self._listing.nodes
 
 
 def _text(error: PodnetError | None) -> str:

@@ -3,13 +3,19 @@
 import re
 from ipaddress import ip_address, ip_network
 
-from podnet.cluster.etcd.keys import Claim, Entry, IPNetwork, Malformed, Record, Value
-from podnet.cluster.etcd.listing import Candidates, View, malformed
-from podnet.cluster.remote.listing import Listing, listed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podnet.cluster.etcd.keys import Claim, Entry, IPNetwork, Malformed, Record, Value, claimed_prefix
+from podnet.cluster.etcd.listing import Candidates
+from podnet.cluster.remote.listing import Candidate, Listing, listed
 from podnet.model import Node
 
 RANGE = (ip_network("10.244.0.0/16"), ip_network("fd00:244::/48"))
 KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+
+
+View = dict[str, Entry]
 
 
 def view(**values: tuple[int, Value]) -> dict[str, Entry]:
@@ -24,7 +30,10 @@ def record(*addresses: str, **more: object) -> Record:
 
 def found(known: View, own: Record | None = None, cidrs: tuple[IPNetwork, ...] = ()) -> Listing:
     """Return the nodes that n1 finds."""
-    return listed(Candidates("n1", RANGE).of(known, own or record("10.99.0.1"), cidrs))
+    candidates = Candidates("n1", RANGE)
+    candidates.update(known)
+    candidates.changed(own or record("10.99.0.1"), cidrs)
+    return listed(candidates.all())
 
 
 def test_a_node_is_its_record_and_its_claims() -> None:
@@ -86,20 +95,87 @@ def test_a_pool_is_the_first_ones() -> None:
 
 
 def test_what_did_not_change_is_not_made_anew() -> None:
-    """Of many nodes one that changes costs itself."""
+    """Of many nodes one that changes is told, and the others stay the values they are."""
     made = Candidates("n1", RANGE)
-    known = view(nodes__n2=(5, record("10.99.0.2")), nodes__n3=(6, record("10.99.0.3")))
-    before = {one.node.name: one for one in made.of(known, record("10.99.0.1"), ())}
-    known["nodes/n3"] = Entry(record("10.99.0.33"), 6, 9, 0)
-    after = {one.node.name: one for one in made.of(known, record("10.99.0.1"), ())}
+    own = record("10.99.0.1")
+    made.update(view(nodes__n2=(5, record("10.99.0.2")), nodes__n3=(6, record("10.99.0.3"))))
+    assert set(made.changed(own)) == {"n1", "n2", "n3"}
+    before = {one.node.name: one for one in made.all()}
+    made.update(view(nodes__n3=(6, record("10.99.0.33"))))
+    changes = made.changed(own)
+    assert set(changes) == {"n3"}
+    after = {one.node.name: one for one in made.all()}
     assert after["n1"] is before["n1"]
     assert after["n2"] is before["n2"]
     assert after["n3"].node.addresses == (ip_address("10.99.0.33"),)
-    del known["nodes/n2"]
-    assert [one.node.name for one in made.of(known, record("10.99.0.1"), ())] == ["n3", "n1"]
+    made.update({"nodes/n2": None})
+    assert made.changed(own) == {"n2": None}
+    assert made.changed(own) == {}
+
+
+NAMES = st.sampled_from(["n1", "n2", "n3", "n4"])
+KEYS = st.one_of(
+    NAMES.map(lambda name: f"nodes/{name}"),
+    st.sampled_from(["claims/10.244.1.0/24", "claims/10.244.2.0/24", "claims/fd00:244:0:1::/64", "claims/no prefix"]),
+    st.just("config"),
+)
+VALUES = st.one_of(
+    NAMES.map(Claim),
+    st.integers(1, 9).map(lambda number: record(f"10.99.0.{number}")),
+    st.just(Malformed("no JSON")),
+    st.none(),
+)
+
+
+def naively(known: View) -> dict[str, tuple[Record, tuple[IPNetwork, ...]]]:
+    """Return record and prefixes of each node, by going through everything."""
+    records = {key.removeprefix("nodes/"): entry.value for key, entry in known.items() if is_record(entry.value)}
+    claims = [
+        (prefix.version, entry.created, entry.value.node, prefix)
+        for key, entry in known.items()
+        if isinstance(entry.value, Claim) and (prefix := claimed_prefix(key)) is not None
+    ]
+    return {
+        name: (told, tuple(prefix for _, _, node, prefix in sorted(claims, key=lambda c: c[:2]) if node == name))
+        for name, told in records.items()
+        if isinstance(told, Record)
+    }
+
+
+def is_record(value: Value) -> bool:
+    """Tell whether a value is what others must know of a node."""
+    return isinstance(value, Record)
+
+
+@given(st.lists(st.lists(st.tuples(KEYS, VALUES), max_size=5), max_size=8))
+def test_told_of_changes_it_is_as_when_all_is_gone_through(rounds: list[list[tuple[str, Value | None]]]) -> None:
+    """Whatever is at which key, and whatever becomes of it; and who is told of what has changed knows the same."""
+    candidates, known, heard = Candidates("", ()), dict[str, Entry](), dict[str, Candidate[str]]()
+    for revision, changes in enumerate(rounds):
+        update: dict[str, Entry | None] = {}
+        for number, (key, value) in enumerate(changes):
+            fits = value is None or isinstance(value, Record) == key.startswith("nodes/") or isinstance(value, Malformed)
+            if fits:
+                at = 10 * revision + number
+                update[key] = None if value is None else Entry(value, at, at, 0)
+        for key, entry in update.items():
+            known.pop(key, None)
+            if entry is not None:
+                known[key] = entry
+        candidates.update(update)
+        for name, one in candidates.changed().items():
+            heard.pop(name, None)
+            if one is not None:
+                heard[name] = one
+        assert {one.node.name: one for one in candidates.all()} == heard
+        wanted = naively(known)
+        assert {name: (one.node.addresses, one.node.pod_cidrs) for name, one in heard.items()} == {
+            name: (told.addresses, prefixes) for name, (told, prefixes) in wanted.items()
+        }
 
 
 def test_values_that_cannot_be_read_are_named() -> None:
     """With their keys, and what to do."""
-    known = view(nodes__n2=(5, Malformed("no JSON")))
-    assert list(malformed(known)) == ["etcd's key nodes/n2 is ignored: no JSON; delete it, its node writes it anew"]
+    candidates = Candidates("n1", RANGE)
+    candidates.update(view(nodes__n2=(5, Malformed("no JSON"))))
+    assert list(candidates.remarks()) == ["etcd's key nodes/n2 is ignored: no JSON; delete it, its node writes it anew"]
