@@ -18,7 +18,6 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from podnet.daemon.run import GC_THRESHOLD  # with it comes what a daemon has anyway
 from podnet.cluster import NodesSource, NodesWatch
 from podnet.cluster.etcd import Endpoints, EtcdMember, Self, cluster_range
 from podnet.cluster.kubernetes import Backoff, KubernetesNodes, KubernetesPods
@@ -27,6 +26,7 @@ from podnet.cluster.remote.access import Access, Server
 from podnet.cluster.settings import parse_settings
 from podnet.daemon.node import NodeContext, own_node_of
 from podnet.daemon.paths import Paths
+from podnet.daemon.run import GC_THRESHOLD  # with it comes what a daemon has anyway
 from podnet.kernel.socket import NetlinkSocket
 from podnet.model import Node
 

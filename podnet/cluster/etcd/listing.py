@@ -13,6 +13,7 @@ from podnet.cluster.remote.listing import Candidate, cidr_fault, claim_of
 from podnet.model import Node
 from podnet.wireguard.key import from_text, to_text
 
+
 class Candidates:
     """The nodes of which there is a record, and the node `own`, "" for none; kept current by what changes in etcd.
 
@@ -26,7 +27,9 @@ class Candidates:
         self._malformed: dict[str, str] = {}  # by key, why its value cannot be read
         self._records: dict[str, Record] = {}
         self._claimants: dict[str, str] = {}  # by claim's key, whose it is
-        self._claims: dict[str, dict[IPNetwork, int]] = {}  # by node, its prefixes with the revision that made the claim
+        self._claims: dict[
+            str, dict[IPNetwork, int]
+        ] = {}  # by node, with the claim's revision
         self._made: dict[str, tuple[_Origin, Candidate[str]]] = {}
         self._touched: set[str] = set()
 
@@ -76,9 +79,10 @@ class Candidates:
         self._malformed.pop(key, None)
         claimant, name = self._claimants.pop(key, None), key.removeprefix(NODES)
         if claimant is not None:
-            self._claims[claimant].pop(prefix_of(key), None)
+            del self._claims[claimant][prefix_of(key)]
             self._touched.add(claimant)
-        elif key.startswith(NODES) and self._records.pop(name, None):
+        elif key.startswith(NODES) and name in self._records:
+            del self._records[name]
             self._touched.add(name)
 
     def _note(self, key: str, entry: Entry) -> None:

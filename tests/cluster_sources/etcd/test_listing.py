@@ -154,7 +154,9 @@ def test_told_of_changes_it_is_as_when_all_is_gone_through(rounds: list[list[tup
     for revision, changes in enumerate(rounds):
         update: dict[str, Entry | None] = {}
         for number, (key, value) in enumerate(changes):
-            fits = value is None or isinstance(value, Record) == key.startswith("nodes/") or isinstance(value, Malformed)
+            fits = (
+                value is None or isinstance(value, Record) == key.startswith("nodes/") or isinstance(value, Malformed)
+            )
             if fits:
                 at = 10 * revision + number
                 update[key] = None if value is None else Entry(value, at, at, 0)
