@@ -27,9 +27,7 @@ class Candidates:
         self._malformed: dict[str, str] = {}  # by key, why its value cannot be read
         self._records: dict[str, Record] = {}
         self._claimants: dict[str, str] = {}  # by claim's key, whose it is
-        self._claims: dict[
-            str, dict[IPNetwork, int]
-        ] = {}  # by node, with the claim's revision
+        self._claims: dict[str, dict[IPNetwork, int]] = {}  # by node, with the claim's revision
         self._made: dict[str, tuple[_Origin, Candidate[str]]] = {}
         self._touched: set[str] = set()
 
