@@ -1,7 +1,7 @@
 """An API server of a cluster as large as is asked for: `python -m bench.api nodes|pods COUNT`, until it is killed.
 
 It is a process of its own, so that what it costs is nobody else's.  Its objects are of the size of real ones; lists
-come in pages, and a watch tells of a change each second.
+come in pages, and a watch tells of changes.
 """
 
 import json
@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 IMAGES = 50
 """What makes most of a Node: the names of images (the kubelet reports 50 at most)."""
+RESTED, REST, SOON = 9, 1.0, 0.02
+"""So many changes come with seconds of rest before each, and those after soon one after the other."""
 MADE_BEFORE = 10_000
 """Objects that are kept as text; more are made when they are asked for."""
 
@@ -105,7 +107,7 @@ def serve(kind: Kind, count: int) -> None:
             self.end_headers()
             if "watch" in query:
                 for n in range(1000):
-                    time.sleep(1)
+                    time.sleep(REST if n < RESTED else SOON)
                     self.wfile.write(json.dumps(kind.event(n, count)).encode() + b"\n")
             start, limit = int(query.get("continue", "0")), int(query["limit"])
             more = f',"continue":"{start + limit}"' if start + limit < count else ""

@@ -18,6 +18,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+from bench.api import RESTED
 from podnet.cluster import NodesSource, NodesWatch
 from podnet.cluster.etcd import Endpoints, EtcdMember, Self, cluster_range
 from podnet.cluster.kubernetes import Backoff, KubernetesNodes, KubernetesPods
@@ -30,7 +31,8 @@ from podnet.daemon.run import GC_THRESHOLD  # with it comes what a daemon has an
 from podnet.kernel.socket import NetlinkSocket
 from podnet.model import Node
 
-CHANGES = 9
+MORE = 15
+"""Changes that come soon one after the other, after those with a rest before each."""
 SELF = "node-00000"
 Figures = dict[str, float]
 
@@ -105,10 +107,20 @@ def _access(port: int) -> Access:
 
 
 def _changes(source: Any, follow: Callable[[], object]) -> Figures:
-    """Return what one change costs, in ms: from the event to the end of what follows, and CPU time of both threads."""
+    """Return what one change costs, in ms, from the event to the end of what follows: after a rest, and amid others.
+
+    And the CPU time of all threads, amid others.
+    """
+    rested, _ = _some_changes(source, follow, RESTED)
+    soon, cpu = _some_changes(source, follow, MORE)
+    return {"change": statistics.median(soon), "rested": statistics.median(rested), "cpu": statistics.median(cpu)}
+
+
+def _some_changes(source: Any, follow: Callable[[], object], count: int) -> tuple[list[float], list[float]]:
+    """Return how long each of so many changes took, and the CPU time that it did."""
     times, cpus = [], []
     cpu = time.process_time()
-    for _ in range(CHANGES):
+    for _ in range(count):
         select.select([source], [], [])
         start = time.perf_counter()
         source.changed()
@@ -116,7 +128,7 @@ def _changes(source: Any, follow: Callable[[], object]) -> Figures:
         times.append(1000 * (time.perf_counter() - start))
         cpus.append(1000 * (time.process_time() - cpu))
         cpu = time.process_time()
-    return {"change": statistics.median(times), "cpu": statistics.median(cpus)}
+    return times, cpus
 
 
 def _timed_sends() -> list[float]:

@@ -1,4 +1,4 @@
-"""Who tells the measured node of all others, each in its own way: an API server, etcd, a file; one changes a second.
+"""Who tells the measured node of all others, each in its own way: an API server, etcd, a file; nodes change.
 
 Each yields the words by which `bench.following` finds it.
 """
@@ -66,7 +66,7 @@ def file(count: int, folder: Path) -> Iterator[tuple[str, str]]:
         write()
 
     write()
-    with _each_second(change):
+    with _one_by_one(change):
         yield "file", str(path)
 
 
@@ -85,7 +85,7 @@ def etcd(count: int, folder: Path) -> Iterator[tuple[str, str]]:
         _when_there(lambda: client.write({}, keys[:1]))
         for at in range(0, len(keys), IN_A_WRITE):
             client.write({}, keys[at : at + IN_A_WRITE])
-        with _each_second(lambda n: client.write({}, _keys(moved(n))[:1])):
+        with _one_by_one(lambda n: client.write({}, _keys(moved(n))[:1])):
             yield "etcd", url
     finally:
         server.kill()
@@ -121,13 +121,13 @@ def _when_there(ask: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _each_second(change: Callable[[int], object]) -> Iterator[None]:
-    """Call `change` with 0, 1 and so on for the block, one a second."""
+def _one_by_one(change: Callable[[int], object]) -> Iterator[None]:
+    """Call `change` with 0, 1 and so on for the block: some with a rest before each, then soon after each other."""
     over = threading.Event()
 
     def run() -> None:
         n = 0
-        while not over.wait(1.0):
+        while not over.wait(api.REST if n < api.RESTED else api.SOON):
             change(n)
             n += 1
 
