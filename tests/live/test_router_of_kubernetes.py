@@ -37,11 +37,11 @@ def neighbours(node: Node) -> dict[str, str]:
 def router(node: Node) -> Iterator[None]:
     """Run a router on the node for the block, and end its BIRD."""
     words = ("sh", "-c", 'exec "$@" 2>&1', "sh", *PODNET, "router", "run")
-    with node.background(*words, "--name", "core", "--kubeconfig", "/etc/podnet/kubeconfig"):
-        try:
+    try:
+        with node.background(*words, "--name", "core", "--kubeconfig", "/etc/podnet/kubeconfig"):
             yield
-        finally:
-            node.sh("kill $(cat /run/podnet/bird/bird.pid)")
+    finally:  # not before podnet has ended, which would start it again
+        node.sh("kill $(cat /run/podnet/bird/bird.pid)")
 
 
 def test_a_router_speaks_to_the_nodes_that_the_api_server_tells(bare: Node, api: Api) -> None:
