@@ -5,7 +5,6 @@ from ipaddress import IPv4Address, IPv6Address
 
 from podnet.diagnosis.rp_filter import Arrival
 from podnet.doctor.machine import MOST, Machine, some
-from podnet.plan import PROTOCOL
 
 IPV4 = 4
 
@@ -34,7 +33,7 @@ def _of_nodes(machine: Machine) -> Iterator[tuple[str, IPv4Address | IPv6Address
     """Yield the same of other nodes, and of their pods where podnet has a route to them: by that link they come."""
     around = machine.surroundings
     names = {message.index: name for name, message in around.links.items()}
-    ways = {f"{r.dst}/{r.dst_len}": names.get(r.oif or 0, "") for r in around.routes if r.protocol == PROTOCOL}
+    ways = {f"{r.dst}/{r.dst_len}": names.get(r.oif or 0, "") for r in around.routes if r.protocol in machine.protocols}
     for node in some(machine.others):
         for address in node.addresses:
             yield f"node {node.name}", address, machine.facts.uplink

@@ -118,7 +118,9 @@ def overlap(machine: Machine) -> Iterator[Finding]:
     ]
     services = service_address(os.environ)
     cidrs = machine.settings.cluster_cidrs
-    yield from diagnosis.overlap(machine.nodes, cidrs, machine.surroundings.beside(), services, resolvers)
+    yield from diagnosis.overlap(
+        machine.nodes, cidrs, machine.surroundings.beside(machine.protocols), services, resolvers
+    )
 
 
 def _addresses(words: list[str]) -> Iterator[diagnosis.IPAddress]:

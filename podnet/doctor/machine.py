@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from podnet.bird import PROTOCOL_BIRD
 from podnet.cluster import Settings
 from podnet.daemon import speaking
 from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, own_node_of, wayfinder
@@ -19,6 +20,7 @@ from podnet.ipam import Occupancy
 from podnet.kernel.facts import boot_id, node_facts
 from podnet.mesh import Mesh
 from podnet.model import Lease, Network, Node, NodeFacts
+from podnet.plan import PROTOCOL
 from podnet.store import Reader
 
 IPAddress = IPv4Address | IPv6Address
@@ -82,6 +84,11 @@ class Machine:
     def mesh(self) -> Mesh:
         """The ways to other nodes."""
         return wayfinder(self.settings, self.nodes, self.facts).mesh(self.nodes)
+
+    @property
+    def protocols(self) -> frozenset[int]:
+        """The protocols of podnet's routes: with BGP those that BIRD has made for it are podnet's too."""
+        return frozenset({PROTOCOL, *([PROTOCOL_BIRD] if self.settings.backend == "bgp" else [])})
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The links, addresses and routes of this node's network, and where the kernel would send what."""
 
 import errno
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
 
@@ -14,7 +15,6 @@ from podnet.netlink.message import NETLINK_ROUTE
 from podnet.netlink.rtnl import AF_INET, AF_INET6, Addr, Link, Route
 from podnet.netlink.rtnl.link import IFF_LOWER_UP, IFF_UP, RTEXT_FILTER_SKIP_STATS
 from podnet.netlink.rtnl.route import RT_TABLE_MAIN, RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNICAST, RTN_UNREACHABLE
-from podnet.plan import PROTOCOL
 
 IPAddress = IPv4Address | IPv6Address
 FAMILIES = {4: AF_INET, 6: AF_INET6}
@@ -42,13 +42,13 @@ class Surroundings(NamedTuple):
             name: m for name, m in self.links.items() if m.group in OWN_GROUPS and (m.alias or "").startswith(ALIAS)
         }
 
-    def beside(self) -> list[Beside]:
-        """Return the routes that are not podnet's and lead somewhere in particular."""
+    def beside(self, protocols: Collection[int]) -> list[Beside]:
+        """Return the routes that are not podnet's, which are of these `protocols`, and lead somewhere in particular."""
         own = {message.index for message in self.own().values()}
         names = {message.index: name for name, message in self.links.items()}
         found = []
         for route in self.routes:
-            if route.dst is None or not route.dst_len or route.protocol == PROTOCOL or route.type not in KINDS:
+            if route.dst is None or not route.dst_len or route.protocol in protocols or route.type not in KINDS:
                 continue
             dst = ip_network(f"{route.dst}/{route.dst_len}")
             if route.oif in own or dst.is_link_local or dst.is_multicast or dst.is_loopback:
