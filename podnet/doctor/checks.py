@@ -40,7 +40,7 @@ def daemon(machine: Machine) -> Iterator[Finding]:
 def nodes(machine: Machine) -> Iterator[Finding]:
     """Who the nodes are, and what the ways to them say of themselves."""
     settings = machine.settings
-    yield from diagnosis.nodes(machine.nodes, settings.node, settings.nodes, machine.remarks)
+    yield from diagnosis.nodes(machine.nodes, settings.node, settings.nodes or settings.told_by, machine.remarks)
 
 
 def uplink(machine: Machine) -> Iterator[Finding]:
@@ -210,7 +210,7 @@ def clock(machine: Machine) -> Iterator[Finding]:
 
 def exhaustion(machine: Machine) -> Iterator[Finding]:
     """How many addresses are left."""
-    yield from diagnosis.exhaustion(machine.ranges, kubernetes=not machine.settings.nodes)
+    yield from diagnosis.exhaustion(machine.ranges, machine.settings.told_by)
 
 
 def firewall(machine: Machine) -> Iterator[Finding]:

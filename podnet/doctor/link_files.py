@@ -7,7 +7,6 @@ from podnet.diagnosis.unit_file import Link as OwnLink
 from podnet.diagnosis.unit_file import UnitFile, parse, values
 from podnet.doctor.machine import Machine
 from podnet.netlink.rtnl import Link
-from podnet.plan import PROTOCOL
 
 NETIF = "/run/systemd/netif"
 """What networkd tells of itself: `state` while it runs, and a file per link."""
@@ -43,7 +42,7 @@ def routed(machine: Machine) -> bool:
     """Tell whether podnet has routes by the uplink."""
     around = machine.surroundings
     link = around.links.get(machine.facts.uplink)
-    return link is not None and any(r.protocol == PROTOCOL and r.oif == link.index for r in around.routes)
+    return link is not None and any(r.protocol in machine.protocols and r.oif == link.index for r in around.routes)
 
 
 def own_links(machine: Machine) -> list[OwnLink]:

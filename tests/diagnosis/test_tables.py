@@ -61,10 +61,10 @@ def test_what_was_dropped_is_the_sum_over_cpus() -> None:
 def test_addresses(live: int, cut: int, expected: list[Severity]) -> None:
     """A pod that is being removed still has its address; those that rest are given where no other is left."""
     held = Occupancy("10.244.1.0/24", 100, live, cut, 100 - live - cut, 0)
-    for kubernetes in (False, True):
-        found = list(exhaustion([held], kubernetes=kubernetes))
+    for told_by, named in (("", "nodes.yaml"), ("kubernetes", "maxPods"), ("etcd", "etcd.node-cidr-mask-size")):
+        found = list(exhaustion([held], told_by))
         assert severities(found) == expected
-        assert all(("nodes.yaml" in finding.remedy) != kubernetes for finding in found)
+        assert all(named in finding.remedy for finding in found)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,19 @@ def test_the_list_of_nodes(listed: tuple[Node, ...], remarks: tuple[str, ...], s
 
 def test_a_remark_has_its_remedy_apart() -> None:
     """What is said before the semicolon is amiss, and after it is what to do."""
-    (found,) = nodes([node("n1", 1)], "n1", "", ["node n2 is far: not reached; `backend: auto` reaches it"])
+    (found,) = nodes([node("n1", 1)], "n1", "kubernetes", ["node n2 is far: not reached; `backend: auto` reaches it"])
     assert (found.what, found.remedy) == ("node n2 is far: not reached", "`backend: auto` reaches it")
-    (found,) = nodes([], "n1", "", [])
+    assert found.evidence == "the nodes as kubernetes told them last"
+    (found,) = nodes([], "n1", "kubernetes", [])
     assert "kubectl get node n1" in found.remedy
+
+
+@pytest.mark.parametrize("listed", [(), (Node("n1", (), ()),)], ids=["no node", "no prefix"])
+def test_with_etcd_the_daemons_log_says_why(listed: tuple[Node, ...]) -> None:
+    """Nobody else gives a node its name and its prefix there."""
+    (found,) = nodes(listed, "n1", "etcd", [])
+    assert "journalctl -u podnet" in found.remedy
+    assert "etcd" in found.evidence
 
 
 def test_a_daemon_that_is_away_is_told() -> None:
