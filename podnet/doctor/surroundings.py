@@ -8,6 +8,7 @@ from typing import NamedTuple
 from podnet.diagnosis.overlap import Beside
 from podnet.diagnosis.uplink import State
 from podnet.errors import KernelError
+from podnet.kernel.facts import main_routes
 from podnet.kernel.observe import OWN_GROUPS
 from podnet.kernel.reap import ALIAS
 from podnet.kernel.socket import NetlinkSocket
@@ -78,11 +79,7 @@ class Router:
         """Return what there is."""
         links = [Link.decode(e.payload) for e in self._route.dump(Link(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())]
         addresses = [Addr.decode(e.payload) for e in self._route.dump(Addr().dump())]
-        routes = [
-            Route.decode(e.payload)
-            for family in FAMILIES.values()
-            for e in self._route.dump(Route.matching(family, table=RT_TABLE_MAIN).dump())
-        ]
+        routes = main_routes(self._route)
         return Surroundings(
             {link.ifname or "": link for link in links},
             tuple(dict.fromkeys(a for one in addresses if (a := one.local or one.address) is not None)),

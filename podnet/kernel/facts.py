@@ -37,7 +37,7 @@ def node_facts(name: str, *, uplink: str = "", addresses: Sequence[IPAddress] = 
     try:
         links = [Link.decode(e.payload) for e in route.dump(Link(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())]
         found = [Addr.decode(e.payload) for e in route.dump(Addr().dump())]
-        routes = _main_routes(route)
+        routes = main_routes(route)
     finally:
         route.close()
     index = _uplink(uplink, addresses, links, found, routes)
@@ -59,13 +59,13 @@ def connected_subnets() -> tuple[IPNetwork, ...]:
     """Return what this machine reaches without a gateway, by whatever link."""
     route = NetlinkSocket(NETLINK_ROUTE)
     try:
-        return tuple(_without_gateway(_main_routes(route)))
+        return tuple(_without_gateway(main_routes(route)))
     finally:
         route.close()
 
 
-def _main_routes(route: NetlinkSocket) -> list[Route]:
-    """Return the routes of the main table, both families'."""
+def main_routes(route: NetlinkSocket) -> list[Route]:
+    """Return the routes of the main table in the namespace of the socket `route`, both families'."""
     return [
         Route.decode(e.payload)
         for family in (AF_INET, AF_INET6)

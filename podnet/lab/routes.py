@@ -6,13 +6,12 @@ from ipaddress import ip_network
 
 from podnet.bird import PROTOCOL_BIRD
 from podnet.errors import NodeNotReady
+from podnet.kernel.facts import main_routes
 from podnet.kernel.socket import NetlinkSocket
 from podnet.lab import namespaces
 from podnet.lab.nodes import log_tail
 from podnet.lab.topology import ROUTER_NAME, IPNetwork, Topology
 from podnet.netlink.message import NETLINK_ROUTE
-from podnet.netlink.rtnl import AF_INET, AF_INET6, Route
-from podnet.netlink.rtnl.route import RT_TABLE_MAIN
 
 WITHIN = 30.0
 """Seconds; sessions come up in some three, for the first attempt may find the other end not there yet."""
@@ -46,11 +45,7 @@ def learned(lab: Topology, name: str) -> set[IPNetwork]:
     with namespaces.inside(lab.namespace(name)):
         socket = NetlinkSocket(NETLINK_ROUTE)
     try:
-        routes = [
-            Route.decode(e.payload)
-            for family in (AF_INET, AF_INET6)
-            for e in socket.dump(Route.matching(family, table=RT_TABLE_MAIN).dump())
-        ]
+        routes = main_routes(socket)
     finally:
         socket.close()
     return {
