@@ -1,6 +1,6 @@
 """This node among those of a cluster in etcd: it follows them, and claims its part."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
 from os import urandom
 
@@ -107,8 +107,8 @@ class EtcdMember(EtcdNodes):
     def _heard(self, changes: Changes) -> None:
         self._claimant.heard(changes)
 
-    def _said(self) -> Sequence[str]:
-        said, fault = list(self._lost.values()), self._claimant.fault
+    def _said(self) -> Iterable[str]:
+        said, fault = [*super()._said(), *self._lost.values()], self._claimant.fault
         if fault and self.error is None:
             said.append(fault)
         if not self._claimant.record.addresses:

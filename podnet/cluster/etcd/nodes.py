@@ -1,6 +1,7 @@
 """The nodes of a cluster in etcd, kept current: what NodesWatch is for a file.  Who follows them is none of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from podnet.cluster.document import IPNetwork
 from podnet.cluster.etcd.access import Endpoints
@@ -10,14 +11,13 @@ from podnet.cluster.etcd.feed import EtcdFeed
 from podnet.cluster.etcd.listing import Candidates
 from podnet.cluster.remote.backoff import Backoff
 from podnet.cluster.remote.following import Follower
-from podnet.cluster.remote.listing import Candidate, Listing
+from podnet.cluster.remote.listing import Candidate
+from podnet.cluster.remote.nodes import RemoteNodes
 from podnet.cluster.remote.reflector import Changes
-from podnet.cluster.remote.relisting import Relisting
-from podnet.errors import PodnetError
 from podnet.model import Node
 
 
-class EtcdNodes:
+class EtcdNodes(RemoteNodes):
     """The nodes that have a record below `prefix`, with what they claim of `cluster_cidrs`.
 
     `known` are the nodes until there is a first list.  `error` says what is amiss with etcd and since when.
@@ -34,40 +34,14 @@ class EtcdNodes:
         down: Backoff,
     ) -> None:
         """Begin to ask, in a thread; raise InvalidConfiguration.  `name` is the node that asks, "" where it is none."""
-        self.name = name
-        self.nodes = known
-        self.error: PodnetError | None = None
-        self.remarks: Sequence[str] = ()
-        self.remote = True
-        self._candidates, self._relisting = Candidates(name, cluster_cidrs), Relisting()
-        self._listing: Listing | None = None
+        super().__init__(name, known)
+        self._candidates = Candidates(name, cluster_cidrs)
         self._client = EtcdClient(endpoints, prefix)
         self._follower = Follower(EtcdFeed(self._client), down, self._heard)
 
     def begin(self) -> None:
         """Begin to ask."""
         self._follower.begin()
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when something happened."""
-        return self._follower.fileno()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until there is a first list, at most `seconds` and not beyond a first failure; tell if there is one."""
-        return self._follower.wait(seconds)
-
-    def changed(self) -> bool:
-        """Take what happened since the last call; tell whether nodes, error or remarks are other than before."""
-        before = self.nodes, _text(self.error), self.remarks
-        self._candidates.update(self._follower.take() or {})
-        self.error = self._follower.error
-        with self._follower.lock:
-            view = self._view()
-            if view is not None:
-                self._take(self._changed(view))
-            ignored = self._listing.ignored if self._listing else ()
-            self.remarks = (*ignored, *self._candidates.remarks(), *self._said())
-        return (self.nodes, _text(self.error), self.remarks) != before
 
     def serving(self) -> None:
         """Do nothing: etcd does not want to know."""
@@ -90,9 +64,14 @@ class EtcdNodes:
     def _heard(self, changes: Changes) -> None:
         """Take note, in the thread that follows, of what changed."""
 
-    def _said(self) -> Sequence[str]:
-        """Return what is to be said of this node."""
-        return ()
+    def _take(self, changes: Mapping[str, Any] | None) -> None:
+        self._candidates.update(changes or {})
+        view = self._view()
+        if view is not None:
+            self._list(self._changed(view), self._candidates.all)
+
+    def _said(self) -> Iterable[str]:
+        return self._candidates.remarks()
 
     def _changed(self, view: View) -> Mapping[str, Candidate[str] | None]:
         """Return by name the nodes that are others than before, None for those that are gone."""
@@ -102,14 +81,3 @@ class EtcdNodes:
     def _view(self) -> View | None:
         """Return what is known of etcd, None before there was a list."""
         return self._follower.objects() if self._follower.synced else None
-
-    def _take(self, changes: Mapping[str, Candidate[str] | None]) -> None:
-        if self._listing is None or changes:
-            self._listing = self._relisting.follow(changes) or self._relisting.listed(self._candidates.all())
-        # Equal nodes stay the same values: whoever compares them compares identities first.
-        self.nodes = self.nodes if self.nodes == self._listing.nodes else self._listing.nodes
-
-
-def _text(error: PodnetError | None) -> str:
-    """Return what `error` says, to compare by."""
-    return "" if error is None else error.msg

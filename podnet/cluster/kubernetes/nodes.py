@@ -1,7 +1,8 @@
 """The Nodes of a cluster of Kubernetes, kept current: what NodesWatch is for a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from podnet.cluster.document import IPNetwork
 from podnet.cluster.kubernetes.announcing import Announcer
@@ -14,15 +15,13 @@ from podnet.cluster.kubernetes.objects import NodeObject, WireNode, keep_node
 from podnet.cluster.remote.access import Access
 from podnet.cluster.remote.backoff import Backoff
 from podnet.cluster.remote.following import Follower
-from podnet.cluster.remote.listing import Candidate, Listing
-from podnet.cluster.remote.relisting import Relisting
-from podnet.errors import PodnetError
+from podnet.cluster.remote.nodes import RemoteNodes
 from podnet.model import Node
 
 PATH = "/api/v1/nodes"
 
 
-class KubernetesNodes:
+class KubernetesNodes(RemoteNodes):
     """The nodes that `access` tells of; `name` is this one's, and `annotations` what its Node is to have.
 
     `known` are the nodes until there is a first list.  `error` says what is amiss with the API server and since when.
@@ -40,13 +39,8 @@ class KubernetesNodes:
         down: Backoff,
     ) -> None:
         """Begin to ask, in a thread."""
-        self.name = name
-        self.nodes = known
-        self.error: PodnetError | None = None
-        self.remarks: Sequence[str] = ()
-        self.remote = True
+        super().__init__(name, known)
         self._events = Events(access, name)
-        self._listing, self._relisting = Listing((), ()), Relisting()
         decoder = Decoder(WireNode, lambda wire: candidate(keep_node(wire), cluster_cidrs))
         feed = KubernetesFeed(Client(access), PATH, "nodes", decoder)
         self._follower = Follower(feed, down, lambda _: self._announcer.look())
@@ -54,25 +48,6 @@ class KubernetesNodes:
         with self._follower.lock:
             self._announcer.annotate(annotations)
         self._follower.begin()
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when something happened."""
-        return self._follower.fileno()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until there is a first list, at most `seconds` and not beyond a first failure; tell if there is one."""
-        return self._follower.wait(seconds)
-
-    def changed(self) -> bool:
-        """Take what happened since the last call; tell whether nodes, error or remarks are other than before."""
-        before = self.nodes, _text(self.error), self.remarks
-        changes = self._follower.take()
-        if changes is not None:
-            self._take(self._relisting.follow(changes) or self._relisting.listed(self._candidates()))
-        unsaid = self._announcer.unsaid
-        self.remarks = (*self._listing.ignored, *([unsaid] if unsaid else []))
-        self.error = self._follower.error
-        return (self.nodes, _text(self.error), self.remarks) != before
 
     def serving(self) -> None:
         """Have the API server told that this node's network is up, now and whenever somebody says that it is not."""
@@ -97,21 +72,14 @@ class KubernetesNodes:
         self._announcer.close()
         self._follower.close()
 
-    def _take(self, listing: Listing) -> None:
-        # Equal nodes stay the same values: whoever compares them compares identities first.
-        self.nodes = self.nodes if self.nodes == listing.nodes else listing.nodes
-        self._listing = listing
+    def _take(self, changes: Mapping[str, Any] | None) -> None:
+        if changes is not None:
+            self._list(changes, self._follower.objects().values)
 
-    def _candidates(self) -> list[Candidate[NodeObject]]:
-        with self._follower.lock:
-            return list(self._follower.objects().values())
+    def _said(self) -> Iterable[str]:
+        return [self._announcer.unsaid] if self._announcer.unsaid else ()
 
     def _own(self) -> NodeObject | None:
         """Return what the server has of this node; with the lock."""
         own = self._follower.objects().get(self.name)
         return None if own is None else own.origin
-
-
-def _text(error: PodnetError | None) -> str:
-    """Return what `error` says, to compare by."""
-    return "" if error is None else error.msg
