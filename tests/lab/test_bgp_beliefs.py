@@ -1,10 +1,7 @@
 """Who is believed by BGP: neighbours with the password, of their own prefixes; and what is told besides prefixes."""
 
-import os
 import re
 import shlex
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +25,7 @@ from tests.lab.bgp import (
     up,
     wait,
 )
+from tests.lab.captured import captured
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Machine
@@ -52,31 +50,9 @@ include "/run/host/podnet.conf";
 @contextmanager
 def segments(machine: "Machine") -> Iterator[list[str]]:
     """Collect what TCP segments of BGP leave the lab's nodes during the block, as tcpdump prints them."""
-    file = "/run/bgp.pcap"
-    words = (
-        "ip",
-        "netns",
-        "exec",
-        "podnet-lab-lan",
-        "tcpdump",
-        "--immediate-mode",
-        "-U",
-        "-n",
-        "-i",
-        "any",
-        "-w",
-        file,
-    )
-    tcpdump = subprocess.Popen([*machine.enter, *words, "tcp port 179"], stderr=subprocess.PIPE, text=True)
-    assert tcpdump.stderr is not None
-    while "listening on" not in tcpdump.stderr.readline():
-        pass
-    lines: list[str] = []
-    try:
+    file, lines = "/run/bgp.pcap", list[str]()
+    with captured(machine, file, "tcp port 179"):
         yield lines
-    finally:
-        os.kill(tcpdump.pid, signal.SIGINT)
-        tcpdump.communicate()
     lines += machine.run("tcpdump", "-n", "-v", "-r", file).stdout.splitlines()
 
 

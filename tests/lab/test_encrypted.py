@@ -1,17 +1,14 @@
 """Real labs whose nodes speak WireGuard: what passes, what is to be seen of it on the wire, and who is believed."""
 
-import os
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from podnet.kernel import wireguard
+from tests.lab.captured import captured
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Machine
@@ -33,35 +30,6 @@ PATIENCE = "timeout 30 sh -c"
 def content(machine: "Machine", path: str) -> bytes:
     """Return what is in a file on the machine."""
     return subprocess.run([*machine.enter, "cat", path], capture_output=True, check=True).stdout
-
-
-@contextmanager
-def captured(machine: "Machine", file: str) -> Iterator[None]:
-    """Write what passes the lab's router during the block to `file`."""
-    words = [
-        *machine.enter,
-        "ip",
-        "netns",
-        "exec",
-        "podnet-lab-lan",
-        "tcpdump",
-        "--immediate-mode",
-        "-U",
-        "-n",
-        "-i",
-        "any",
-        "-w",
-        file,
-    ]
-    tcpdump = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    assert tcpdump.stderr is not None
-    while "listening on" not in tcpdump.stderr.readline():
-        pass
-    try:
-        yield
-    finally:
-        os.kill(tcpdump.pid, signal.SIGINT)
-        tcpdump.communicate()
 
 
 @pytest.mark.parametrize(
