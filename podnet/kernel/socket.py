@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import threading
 from array import array
 from collections.abc import Iterator, Sequence
 from struct import Struct
@@ -25,8 +26,16 @@ SO_RCVBUFFORCE = 33
 SO_ATTACH_FILTER = 26
 _SOCK_FPROG = Struct("@HP")
 
-_buffer = bytearray(DATAGRAM)
-_view = memoryview(_buffer)
+
+class _Buffer(threading.local):
+    """What datagrams are received into: one for all sockets of a thread, since others may receive meanwhile."""
+
+    def __init__(self) -> None:
+        """Make that of the calling thread."""
+        self.view = memoryview(bytearray(DATAGRAM))
+
+
+_buffer = _Buffer()
 
 
 class NetlinkSocket:
@@ -87,8 +96,9 @@ class NetlinkSocket:
         return transaction
 
     def _receive(self, flags: int = 0) -> bytes:
-        """Return the next datagram; one buffer serves all, since a fresh one of this size costs more than the call."""
-        return bytes(_view[: self._socket.recv_into(_buffer, 0, flags)])
+        """Return the next datagram; a fresh buffer of this size would cost more than the call."""
+        view = _buffer.view
+        return bytes(view[: self._socket.recv_into(view, 0, flags)])
 
     def dump(self, request: Request) -> list[Envelope]:
         """Return all replies to a dump, asked again while the kernel says that it changed underway."""

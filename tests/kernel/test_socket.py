@@ -6,10 +6,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from podnet.errors import IOFailure
+from podnet.errors import IOFailure, PodnetError
 from podnet.kernel.socket import DUMP_ATTEMPTS, NetlinkSocket
 from podnet.netlink.message import NETLINK_ROUTE, Envelope, Request
-from podnet.netlink.rtnl import Link
+from podnet.netlink.rtnl import Addr, Link
+from podnet.netlink.rtnl.addr import RTM_NEWADDR
 from podnet.netlink.transaction import Transaction
 from podnet.plan import Plan, Route, Step
 from podnet.testing.namespaces import NodeNamespace
@@ -107,3 +108,31 @@ def test_a_signal_does_not_disturb_a_transaction(space: NodeNamespace) -> None:
         signal.signal(signal.SIGUSR1, before)
         asking.close()
     assert rounds
+
+
+def test_threads_do_not_read_each_others_datagrams(space: NodeNamespace) -> None:
+    """Each asks by its own socket, all at once: every dump is the one that was asked for."""
+    with space.inside():
+        sockets = [NetlinkSocket(NETLINK_ROUTE) for _ in range(4)]
+    wrong: list[object] = []
+
+    def ask(number: int) -> None:
+        try:
+            for _ in range(500):
+                if number % 2:
+                    found = names(sockets[number].dump(Link().dump()))
+                    wrong.extend(found ^ {"lo", "up0", "far0"})
+                else:
+                    found_addresses = sockets[number].dump(Addr().dump())
+                    wrong.extend(e for e in found_addresses if e.type != RTM_NEWADDR)
+        except (PodnetError, LookupError, ValueError) as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(sockets))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for asking in sockets:
+        asking.close()
+    assert wrong == []
