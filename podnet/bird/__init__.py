@@ -5,13 +5,25 @@ anew, and never ends a BIRD for a change.
 """
 
 from podnet.bird.configuration import Configuration, Password, Session, Takes, Tells
+from podnet.bird.floating import (
+    METRIC_FLOATING,
+    PROTOCOL_FLOATING,
+    copies,
+    is_recovering,
+    parse_routes,
+    served,
+    without,
+)
 from podnet.bird.protocols import Protocol, parse_protocols, session_of
 from podnet.bird.reply import Replies, Reply
-from podnet.bird.text import METRIC, PROTOCOL_BIRD, protocol_name, render
+from podnet.bird.text import METRIC, PROTOCOL_BIRD, RESTART_SECONDS, protocol_name, render
 
 __all__ = [
     "METRIC",
+    "METRIC_FLOATING",
     "PROTOCOL_BIRD",
+    "PROTOCOL_FLOATING",
+    "RESTART_SECONDS",
     "Configuration",
     "Password",
     "Protocol",
@@ -20,8 +32,13 @@ __all__ = [
     "Session",
     "Takes",
     "Tells",
+    "copies",
+    "is_recovering",
     "parse_protocols",
+    "parse_routes",
     "protocol_name",
     "render",
+    "served",
     "session_of",
+    "without",
 ]

@@ -26,6 +26,13 @@ PROTOCOL_BIRD = 12
 PREFIX = "podnet."
 """What the names of podnet's sessions begin with."""
 
+RESTART_SECONDS = 600
+"""How long neighbours keep the routes of a node whose BIRD is away, with `graceful`: kubelet starts a container that
+keeps failing every 5 minutes."""
+_RECOVERY_SECONDS = 60
+"""How long a new BIRD waits for neighbours that do not come, before it tells routes and takes out of the kernel those
+that it has not heard; 240 unless said."""
+
 _LEAF = 8
 """Nodes compared one by one at the end of a search.  Not BIRD's `case`: 5,000 take it 0.7 s to read, so 10 ms."""
 _NAME_MOST = 50  # BIRD's symbols have 63 characters (conf/conf.h, SYM_MAX_LEN)
@@ -35,7 +42,8 @@ _PROFILES = {
     # BFD: 4 packets of 100 ms each are missed before a neighbour is down.
     "fast": "hold time 9; keepalive time 3; graceful restart off; bfd on;",
     "graceful": (
-        "hold time 3; keepalive time 1; graceful restart on; graceful restart time 60; long lived graceful restart off;"
+        f"hold time 3; keepalive time 1; graceful restart on; graceful restart time {RESTART_SECONDS}; "
+        "long lived graceful restart off;"
     ),
 }
 _PATIENCE = "connect delay time 1; connect retry time 2; error wait time 1, 10; error forget time 30;"
@@ -94,6 +102,8 @@ def _head(configuration: Configuration) -> str:
         if configuration.log:
             lines.append(f'log "{configuration.log}" 1000000 "{configuration.log}.1" all;')
         lines += ["timeformat protocol iso long ms;", "debug protocols { states };"]
+        if configuration.profile == "graceful":
+            lines.append(f"graceful restart wait {_RECOVERY_SECONDS};")
     return "\n".join([*lines, ""])
 
 
@@ -107,8 +117,10 @@ def _machine(configuration: Configuration) -> str:
         f"protocol direct podnet_subnets {{ {families} interface {links}; }}",
     ]
     lines += [
+        # A BIRD that has just started hears from the kernel how routers are reached after it has given routes to it.
         f"protocol kernel podnet_kernel{v} {{ learn; scan time 10; metric {METRIC};{graceful}\n"
-        f"  ipv{v} {{ import filter podnet_learned{v}; export where source = RTS_BGP; }};\n}}"
+        f"  ipv{v} {{ import filter podnet_learned{v};"
+        " export where source = RTS_BGP && dest != RTD_UNREACHABLE; };\n}"
         for v in configuration.families
     ]
     if configuration.profile == "fast":

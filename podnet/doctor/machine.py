@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from podnet.bird import PROTOCOL_BIRD
+from podnet.bird import PROTOCOL_BIRD, PROTOCOL_FLOATING
 from podnet.cluster import Settings
 from podnet.daemon import speaking
 from podnet.daemon.node import list_nodes, network_of, node_settings, own_addresses, own_node_of, wayfinder
@@ -88,7 +88,7 @@ class Machine:
     @property
     def protocols(self) -> frozenset[int]:
         """The protocols of podnet's routes: with BGP those that BIRD has made for it are podnet's too."""
-        return frozenset({PROTOCOL, *([PROTOCOL_BIRD] if self.settings.backend == "bgp" else [])})
+        return frozenset({PROTOCOL, *([PROTOCOL_BIRD, PROTOCOL_FLOATING] if self.settings.backend == "bgp" else [])})
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE
 from podnet.netlink.rtnl import Link as LinkMessage
 from podnet.netlink.rtnl.link import RTEXT_FILTER_SKIP_STATS
 from podnet.netlink.transaction import Refusal
-from podnet.plan import GROUP_PODS, Batch, Link, Plan, State, Step, encode, headline
+from podnet.plan import GROUP_PODS, Batch, Link, Plan, Route, State, Step, encode, headline
 from podnet.plan.objects import TUN
 
 TOLERATED = frozenset(
@@ -142,6 +142,10 @@ class Kernel:
     def owned(self) -> State:
         """Return every object of the node that is provably podnet's: by group and alias, protocol, or table."""
         return self._observer.owned()
+
+    def routes(self, protocol: int) -> list[Route]:
+        """Return the routes of the node's main table that have this rtm_protocol (ip-route(8), `proto`)."""
+        return self._observer.routes(protocol)
 
     def own_links(self) -> frozenset[str]:
         """Return the names of the node's links that are podnet's, by group and alias; of the dump little is decoded."""

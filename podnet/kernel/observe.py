@@ -115,6 +115,13 @@ class Observer:
             found += self._table(table)
         return state_of(found)
 
+    def routes(self, protocol: int) -> list[Route]:
+        """Return the routes of the main table that have this rtm_protocol."""
+        links = self._route.dump(LinkMessage(ext_mask=RTEXT_FILTER_SKIP_STATS).dump())
+        messages = (LinkMessage.decode(envelope.payload, only=("ifname",)) for envelope in links)
+        names = {message.index: message.ifname or "" for message in messages}
+        return self._routes(RouteMessage.matching(protocol=protocol, table=RT_TABLE_MAIN), names, "node")
+
     # rtnetlink
 
     def _link(self, name: str) -> LinkMessage | None:
@@ -129,7 +136,7 @@ class Observer:
         messages = (Addr.decode(e.payload) for e in self._route.dump(like.dump()))
         return [found for m in messages if (found := decode.address(m, names, at)) is not None]
 
-    def _routes(self, like: RouteMessage, names: decode.Names, at: Place) -> list[Object]:
+    def _routes(self, like: RouteMessage, names: decode.Names, at: Place) -> list[Route]:
         messages = (RouteMessage.decode(e.payload) for e in self._route.dump(like.dump()))
         main = (m for m in messages if m.table == RT_TABLE_MAIN)
         return [found for m in main if (found := decode.route(m, names, at)) is not None]

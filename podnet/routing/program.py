@@ -9,6 +9,7 @@ from typing import NamedTuple
 from podnet.detached import start_detached
 from podnet.errors import IOFailure, NodeNotReady, PodnetError
 from podnet.routing.control import Control
+from podnet.routing.floating import Floating
 
 PROGRAM = "bird"
 END_SECONDS = 5.0
@@ -85,7 +86,10 @@ def start(places: Places) -> int:
 
 
 def end(places: Places) -> bool:
-    """Have podnet's BIRD end, which takes its routes away, and remove its files; tell whether there was one."""
+    """Have podnet's BIRD end, which takes its routes away, and remove its files; tell whether there was one.
+
+    Raises `PodnetError`.
+    """
     descriptor = running(places)
     if descriptor is not None:
         try:
@@ -97,6 +101,12 @@ def end(places: Places) -> bool:
                 raise IOFailure(f"BIRD of {places.configuration} does not end: `kill $(cat {places.pid})`")
         finally:
             os.close(descriptor)
+    if os.path.isdir(places.folder):  # noqa: PTH112 - as above
+        floating = Floating()
+        try:
+            floating.lift()
+        finally:
+            floating.close()
     for path in (places.configuration, places.socket, places.pid, places.log, f"{places.log}.1", places.flaps):
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - as above

@@ -16,10 +16,13 @@ from podnet.bird import Configuration, Protocol, parse_protocols, render, sessio
 from podnet.errors import IOFailure, PodnetError
 from podnet.routing.control import Control
 from podnet.routing.flaps import Flaps
+from podnet.routing.floating import Floating
 from podnet.routing.program import Places, running, start
 
 LOOK_SECONDS = 5.0
 """How often sessions are looked at, to count how often they fail."""
+FLOATING_SECONDS = 1.0
+"""How often they are looked at while floating routes stand."""
 AGAIN_SECONDS = 1.0, 30.0
 """How long to wait before what failed is tried again: at first, and at most."""
 ENDING_SECONDS = 1.0
@@ -44,6 +47,7 @@ class Speaker:
         self._failures = 0
         self._said = ""
         self._flaps: Flaps | None = None
+        self._floating: Floating | None = None
         self._thread = threading.Thread(target=self._run, name="bird", daemon=True)
 
     def follow(self, configuration: Configuration) -> None:
@@ -65,11 +69,19 @@ class Speaker:
     # In the thread
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            if self._floating is not None:
+                self._floating.close()
+
+    def _follow(self) -> None:
         wanted: Configuration | None = None
         pending = False
         looked = time.monotonic()
         while True:
-            patience = self._pause() if pending else max(0.0, looked + LOOK_SECONDS - time.monotonic())
+            look = FLOATING_SECONDS if self._floating else LOOK_SECONDS
+            patience = self._pause() if pending else max(0.0, looked + look - time.monotonic())
             died = self._wait(patience)
             with self._lock:
                 if self._ending:
@@ -79,9 +91,9 @@ class Speaker:
                 wanted, self._failures = newest, 0
             if wanted is not None and (newest is not None or died or pending):
                 pending = not self._attempt(partial(self._bring, wanted))
-            elif time.monotonic() >= looked + LOOK_SECONDS:
+            elif time.monotonic() >= looked + look:
                 looked = time.monotonic()
-                self._attempt(self._look)
+                self._attempt(partial(self._look, wanted))
 
     def _wait(self, seconds: float) -> bool:
         """Wait until something happens; tell whether BIRD has ended."""
@@ -127,7 +139,11 @@ class Speaker:
             _write(self._file, text)
         if not self._hosted and self._bird is None:
             self._bird = running(self._places)
+            if self._floating is None:
+                self._floating = Floating()
             if self._bird is None:
+                if configuration.profile == "graceful":
+                    self._floating.lay()
                 self._bird = start(self._places)
                 return
         try:
@@ -138,12 +154,14 @@ class Speaker:
                 _write(self._file, before or "")
             raise
 
-    def _look(self) -> None:
-        """See how the sessions are, and count."""
+    def _look(self, configuration: Configuration | None) -> None:
+        """See how the sessions are, and count; take away floating routes that are needed no more."""
         if self._flaps is None:
             self._flaps = Flaps(self._places.flaps)
         with Control(self._socket) as control:
             protocols = parse_protocols(control.ask("show protocols").lines)
+            if self._floating and configuration is not None:
+                self._floating.look(control, configuration)
         for protocol, up in self._flaps.look(one for one in protocols if session_of(one)):
             log.info("BGP: %s", _described(protocol, up=up))
         self._flaps.keep()

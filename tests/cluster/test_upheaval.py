@@ -17,7 +17,7 @@ from tests.cluster.probes import asked
 from tests.cluster.stream import Stream
 from tests.cluster.workload import HTTP, Pod, Workload, pod, ready_pods
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), on(PAIRS[0], PAIRS[4], PAIRS[7])]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), on(PAIRS[0], PAIRS[4], PAIRS[6])]
 
 
 def neighbours(workload: Workload) -> tuple[Pod, Pod, Pod]:

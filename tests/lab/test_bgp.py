@@ -65,15 +65,21 @@ def test_a_node_that_joins_is_reached_and_nobody_is_disturbed(machine: "Machine"
     assert machine.wrong() == []
 
 
-@pytest.mark.parametrize("where", ["n3", "n1", "router"], ids=["a-node", "a-reflector", "the-router"])
-def test_graceful_a_bird_that_is_killed_costs_nothing(machine: "Machine", where: str) -> None:
-    """With -9: its routes stay in the kernels, podnet starts it again, and no stream loses a datagram."""
-    up(machine, "--profile", "graceful")
-    old = pid(machine, where)
-    flows = watch(machine, "kill", "-9", old)
+@pytest.mark.parametrize(
+    "places",
+    [("n3",), ("n1",), ("router",), ("n1", "n3"), (*NODES, "router")],
+    ids=["a-node", "a-reflector", "the-router", "a-node-and-its-reflector", "all"],
+)
+def test_graceful_birds_that_are_killed_cost_nothing(machine: "Machine", places: tuple[str, ...]) -> None:
+    """With -9, one or all at once: their routes stay, podnet starts them again, and no stream loses a datagram."""
+    up(machine, "--profile", "graceful", "--dual-stack")
+    old = {where: pid(machine, where) for where in places}
+    flows = watch(machine, "kill", "-9", *old.values())
     assert hurt(flows) == set()
-    assert pid(machine, where) != old
-    wait(machine, where, established("n2" if where == "n1" else "n1"))
+    for where in places:
+        assert pid(machine, where) != old[where]
+        wait(machine, where, established("n2" if where == "n1" else "n1"))
+        wait(machine, where, 'test -z "$(ip route show proto 113; ip -6 route show proto 113)"')
     assert machine.wrong() == []
 
 

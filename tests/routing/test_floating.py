@@ -1,0 +1,215 @@
+"""Two BIRDs that die together, or one whose neighbour stays away: what they had put into the kernel leads on."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from podnet.bird import Configuration, Session, text
+from podnet.kernel.namespace import OWN, entered, open_namespace
+from podnet.routing import Places, Speaker, end, floating, running, speaker
+from podnet.testing.waiting import eventually
+
+pytestmark = pytest.mark.live
+
+HERE, THERE = ip_address("10.99.0.101"), ip_address("10.99.0.102")
+PODS = {HERE: ip_network("10.244.1.0/24"), THERE: ip_network("10.244.2.0/24")}
+MARK = "192.0.2.1"
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often, and have BIRD wait for a neighbour that does not come a second instead of a minute."""
+    monkeypatch.setattr(speaker, "FLOATING_SECONDS", 0.05)
+    monkeypatch.setattr(text, "_RECOVERY_SECONDS", 1)
+
+
+class Machine:
+    """A node's BIRD, and who sees to it."""
+
+    def __init__(self, namespace: int, own: IPv4Address, places: Places, stack: ExitStack) -> None:
+        self._namespace = namespace
+        self.places = places
+        self.own, self.other = own, THERE if own == HERE else HERE
+        self.speak(stack)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be on that machine."""
+        home = open_namespace(OWN)
+        try:
+            with entered(self._namespace, home):
+                yield
+        finally:
+            os.close(home)
+
+    def speak(self, stack: ExitStack, *, alone: bool = False) -> None:
+        """Have a daemon, perhaps the next, see to BIRD; `alone`, its list has no other node."""
+        with self.inside():
+            self.speaker = Speaker(self.places)
+            stack.callback(self.speaker.close)
+            self.speaker.follow(self.configuration(alone=alone))
+
+    def configuration(self, *, alone: bool = False) -> Configuration:
+        """Return what its BIRD does."""
+        name = "n2" if self.own == HERE else "n1"
+        return Configuration(
+            router_id=self.own,
+            profile="graceful",
+            families=(4,),
+            links=("up0",),
+            own=(PODS[self.own],),
+            owners={} if alone else {self.other: (PODS[self.other],)},
+            cluster=(ip_network("10.244.0.0/16"),),
+            sessions=() if alone else (Session(name, self.own, self.other, (64512, 64512), "own", "own"),),
+        )
+
+    def routes(self, protocol: str) -> bool:
+        """Tell whether the kernel has a route of this protocol to the other's pods."""
+        words = ["ip", "route", "show", str(PODS[self.other]), "proto", protocol]
+        with self.inside():
+            return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+    def settled(self) -> bool:
+        """Tell whether BIRD's route is there, and none floats."""
+        return self.routes("bird") and not self.routes("113")
+
+    def kill(self) -> None:
+        """Kill BIRD."""
+        os.kill(int(Path(self.places.pid).read_text(encoding="ascii")), signal.SIGKILL)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Assert that the other's pods have a route all the while, as the kernel tells (ip-monitor(8))."""
+        with tempfile.TemporaryDirectory() as folder:
+            told = Path(folder, "told")
+
+            def marks() -> int:
+                with self.inside():
+                    for verb in ("add", "del"):
+                        subprocess.run(["ip", "route", verb, MARK, "dev", "up0"], check=True)
+                return told.read_text(encoding="utf-8").count(MARK)
+
+            with self.inside(), told.open("wb") as file:
+                monitor = subprocess.Popen(["ip", "monitor", "route"], stdout=file)
+            try:
+                eventually(marks, "the monitor listens")
+                yield
+                before = marks()
+                eventually(lambda: marks() > before, "the monitor has told all")
+            finally:
+                monitor.kill()
+                monitor.wait()
+            lines = told.read_text(encoding="utf-8").splitlines()
+        standing = {"bird"}
+        for line in lines:
+            found = re.match(rf"(Deleted )?{PODS[self.other]} .*proto (\S+)", line)
+            if found:
+                (standing.discard if found[1] else standing.add)(found[2])
+                assert standing, lines
+        assert "113" in "".join(lines), lines  # a copy was there: the test sees what it is about
+
+
+@pytest.fixture
+def machines(places: Places, beyond: str, stack: ExitStack) -> tuple[Machine, Machine]:
+    """Give two machines whose BIRDs speak to each other."""
+    folder = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='bird-'))}/bird"
+    Path(folder).mkdir()
+    far = Places(folder)
+    stack.callback(_killed, far)
+    found = []
+    for own, at, its in ((HERE, OWN, places), (THERE, beyond, far)):
+        descriptor = open_namespace(at)
+        stack.callback(os.close, descriptor)
+        found.append(Machine(descriptor, own, its, stack))
+    here, there = found
+    eventually(lambda: here.settled() and there.settled(), "routes on both sides")
+    return here, there
+
+
+def _killed(places: Places) -> None:
+    descriptor = running(places)
+    if descriptor is not None:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
+
+
+def test_birds_that_die_together_leave_a_way_all_the_while(machines: tuple[Machine, Machine]) -> None:
+    """Each restarts and has nothing to tell at first, for which the other does not wait: thrice in a row."""
+    here, there = machines
+    for _ in range(3):
+        with here.watched(), there.watched():
+            here.kill()
+            there.kill()
+            eventually(lambda: here.routes("113") and there.routes("113"), "copies")
+            eventually(lambda: here.settled() and there.settled(), "BIRD's own routes alone")
+
+
+def test_a_neighbour_that_stays_away_is_led_to(machines: tuple[Machine, Machine], stack: ExitStack) -> None:
+    """Its BIRD and its daemon are gone, its pods may be there; the next daemon here goes on with that."""
+    here, there = machines
+    there.speaker.close()
+    there.kill()
+    with here.watched():
+        here.kill()
+        eventually(lambda: here.routes("113") and not here.routes("bird"), "a copy alone")
+        here.speaker.close()
+        here.speak(stack)
+        there.speak(stack)
+        eventually(here.settled, "BIRD's own route alone")
+
+
+@pytest.mark.parametrize("over", ["the list", "the time", "the backend"])
+def test_a_way_to_nobody_goes(machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, over: str) -> None:
+    """The node is on the list no more; its neighbours' patience with it is over; podnet's BIRD is ended for good."""
+    here, there = machines
+    there.speaker.close()
+    there.kill()
+    if over == "the time":
+        monkeypatch.setattr(floating, "RESTART_SECONDS", 3)
+    here.kill()
+    eventually(lambda: here.routes("113") and not here.routes("bird"), "a copy alone")
+    if over == "the list":
+        here.speaker.follow(here.configuration(alone=True))
+    elif over == "the backend":
+        here.speaker.close()
+        with here.inside():
+            assert end(here.places)
+    eventually(lambda: not here.routes("113"), "no copy")
+
+
+def test_what_is_needed_no_more_is_seen_by_the_next_daemon(machines: tuple[Machine, Machine], stack: ExitStack) -> None:
+    """A list without the other node, read while the daemon was away."""
+    here, there = machines
+    there.speaker.close()
+    there.kill()
+    here.kill()
+    eventually(lambda: here.routes("113") and not here.routes("bird"), "a copy alone")
+    here.speaker.close()
+    here.speak(stack, alone=True)
+    eventually(lambda: not here.routes("113"), "no copy")
+
+
+def test_fast_keeps_nothing(places: Places, machines: tuple[Machine, Machine]) -> None:
+    """There a BIRD that is away is a node that is dead."""
+    here, _ = machines
+    here.speaker.follow(here.configuration()._replace(profile="fast"))
+    eventually(lambda: "bfd on" in Path(places.configuration).read_text(encoding="utf-8"), "another profile")
+    before = Path(places.pid).read_text(encoding="ascii")
+    here.kill()
+    seen: list[bool] = []
+
+    def replaced() -> bool:
+        seen.append(here.routes("113"))
+        return Path(places.pid).exists() and Path(places.pid).read_text(encoding="ascii") not in {"", before}
+
+    eventually(replaced, "another BIRD")
+    eventually(lambda: here.routes("bird"), "its route")
+    assert not any([*seen, here.routes("113")])
