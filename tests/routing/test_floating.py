@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
-HERE, THERE = ip_address("10.99.0.101"), ip_address("10.99.0.102")
+HERE, THERE = IPv4Address("10.99.0.101"), IPv4Address("10.99.0.102")
 PODS = {HERE: ip_network("10.244.1.0/24"), THERE: ip_network("10.244.2.0/24")}
 MARK = "192.0.2.1"
 
