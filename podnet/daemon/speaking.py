@@ -1,5 +1,6 @@
 """BGP on this node: what BIRD is to do follows from the nodes, and is handed to the thread that sees to it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,13 @@ class Speaking:
 
     def __init__(self, settings: Settings, paths: Paths) -> None:
         """Begin with nothing said; raise `PodnetError` where an old BIRD does not end."""
-        from podnet import routing  # noqa: PLC0415 - as above
-
         self._settings = settings
         self._before: Configuration | None = None
         self._speaker: Speaker | None = None
+        if settings.backend != "bgp" and not os.path.isdir(paths.bird):  # noqa: PTH112 - pathlib's import takes longer
+            return
+        from podnet import routing  # noqa: PLC0415 - as above
+
         places = routing.Places(paths.bird)
         if settings.backend != "bgp" or settings.bgp.socket:
             routing.end(places)

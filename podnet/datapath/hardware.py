@@ -4,10 +4,10 @@ A pod's address decides its MAC: who gets an address again gets the MAC that nei
 All are locally administered unicast addresses (IEEE 802, second bit of the first octet).
 """
 
-from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
 
 from podnet.model import Lease
+from podnet.model.digest import blake2s
 
 GATEWAY_MAC = "02:70:6f:64:6e:65"
 """The host end of every ptp veth: "podne" in ASCII.  A pod sees one neighbour, so one MAC serves all."""

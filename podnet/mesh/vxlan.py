@@ -15,11 +15,11 @@ refuse where an older route leads there by another link.
 """
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
 
 from podnet.mesh.end import IPV4, IPV6, own_end, vtep_address
 from podnet.model import Node, NodeFacts, Tunnel
+from podnet.model.digest import blake2s
 from podnet.model.node import IPNetwork
 from podnet.plan import GROUP_MESH, PROTOCOL, Fdb, Link, Neighbour, Route, Step, Vxlan
 

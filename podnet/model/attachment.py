@@ -1,10 +1,11 @@
 """An attachment: one interface of one container in one network, the unit of every CNI verb."""
 
 from base64 import b32encode
-from hashlib import blake2s
 from typing import NamedTuple
 
 import msgspec
+
+from podnet.model.digest import blake2s
 
 DIGITS = 7  # 35 bits: two of 500 pods share a name once in 270,000 nodes; the store then asks for the next attempt
 

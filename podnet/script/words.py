@@ -7,11 +7,11 @@ the same way, so that it is found in the plan; `net-script.sh` has the same deri
 import re
 import shlex
 from collections.abc import Sequence
-from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from podnet.model import Attachment, Lease, PodAddress
+from podnet.model.digest import blake2s
 
 NAMESPACE = "/placeholder/of/podnet/netns"
 CONTAINER = "placeholder-of-podnet"
