@@ -138,15 +138,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def read_settings(path: str = PATH, *, required: bool = False) -> Settings:
-    """Return the settings in the file at `path`, or the defaults when it does not exist and is not `required`.
+    """Return the settings in the file at `path`; the defaults when the usual one does not exist and is not `required`.
 
     Raises IOFailure, DecodingFailure or InvalidConfiguration; each names the file and, where there is one, the line.
     """
     try:
         text = read_text(path)
     except FileNotFoundError:
-        if required:
-            raise IOFailure(f"{path}: no such file; write it, or name another") from None
+        if required or path != PATH:
+            raise IOFailure(f"{path}: no such file; write it (an empty one will do), or name another") from None
         text = ""
     return parse_settings(text, path, gethostname())
 

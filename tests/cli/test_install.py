@@ -15,6 +15,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def install(podnet: Run, tmp_path: Path) -> Callable[[], Result]:
     """Give a function that installs below a folder of the test's."""
+    (tmp_path / "podnet.yaml").touch()
     words = ["--config", f"{tmp_path}/podnet.yaml", "--cni-conf-dir", f"{tmp_path}/conf", "--cni-bin-dir"]
     return lambda: podnet("install", "--no-systemd", *words, f"{tmp_path}/bin")
 

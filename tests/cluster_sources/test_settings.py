@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podnet.cluster import settings
 from podnet.cluster.settings import Etcd, History, Settings, parse_settings, read_settings, with_etcd
 from podnet.errors import DecodingFailure, InvalidConfiguration, IOFailure, PodnetError
 from podnet.model import Tunnel, WireGuardPort
@@ -155,12 +156,12 @@ def test_a_slip_is_named_with_its_place(text: str, complaint: str) -> None:
 
 def test_the_command_line_goes_over_etcd_in_the_file() -> None:
     """What is said there replaces what the file says, value by value; certificates without a server are a slip."""
-    settings = parse_settings("etcd: {endpoints: ['https://a:1'], user: one, grace: 60}", PATH, "h")
+    told = parse_settings("etcd: {endpoints: ['https://a:1'], user: one, grace: 60}", PATH, "h")
     given = {"endpoints": "https://b:1, https://c:1,", "user": "", "ca": "/pki/ca.crt"}
-    assert with_etcd(settings, given).etcd == Etcd(
+    assert with_etcd(told, given).etcd == Etcd(
         endpoints=("https://b:1", "https://c:1"), user="one", grace=60, ca="/pki/ca.crt"
     )
-    assert with_etcd(settings, {}) == settings
+    assert with_etcd(told, {}) == told
     with pytest.raises(InvalidConfiguration, match="ca of etcd is given, and no etcd: name one with --etcd URL"):
         with_etcd(parse_settings("", PATH, "h"), {"ca": "x"})
 
@@ -208,12 +209,13 @@ def test_any_document_gives_settings_or_a_clear_error(document: dict[str, object
         assert error.msg.startswith(f"{PATH}:")  # noqa: PT017 - either outcome is right
 
 
-def test_a_missing_file_is_the_defaults_unless_it_was_named(tmp_path: Path) -> None:
-    """The default place may be empty; a file that somebody asked for must be there."""
-    path = str(tmp_path / "podnet.yaml")
-    assert read_settings(path).nodes == str(tmp_path / "nodes.yaml")
-    with pytest.raises(IOFailure, match="no such file"):
-        read_settings(path, required=True)
+def test_a_missing_file_is_the_defaults_unless_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual place may be empty, but for a router, which needs it; a file that somebody named must be there."""
+    monkeypatch.setattr(settings, "PATH", str(tmp_path / "podnet.yaml"))
+    assert read_settings(settings.PATH).nodes == str(tmp_path / "nodes.yaml")
+    for path, required in ((settings.PATH, True), (str(tmp_path / "other.yaml"), False)):
+        with pytest.raises(IOFailure, match=f"{path}: no such file; write it"):
+            read_settings(path, required=required)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

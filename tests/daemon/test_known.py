@@ -23,7 +23,9 @@ FACTS = NodeFacts(name="n2", boot_id="b")
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     """Give paths below a folder of the test's own."""
-    return Paths(config=str(tmp_path / "podnet.yaml"), nodes=str(tmp_path / "nodes.json"))
+    (tmp_path / "podnet.yaml").touch()
+    (tmp_path / "known").mkdir()
+    return Paths(config=str(tmp_path / "podnet.yaml"), nodes=str(tmp_path / "known" / "nodes.json"))
 
 
 def test_what_is_kept_is_read_again(paths: Paths) -> None:
