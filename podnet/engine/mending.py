@@ -39,10 +39,14 @@ class Mending(Upkeep):
     """Whether it is: else what is not as it should be is told and left."""
 
     def mend(self, heard: Heard) -> list[Drift]:
-        """Put back what is not as it should be of what was `heard`; return what that was."""
-        live = self._store.live()
+        """Put back what is not as it should be of what was `heard`; return what that was.
+
+        Of what was lost, the node's part: pods are as many as they are, and are asked for by their links.
+        """
+        if not heard:
+            return []
         if heard.lost:
-            return [*self.audit_node(), *self.audit(live)]
+            return self.audit_node()
         own = {step.object.name for step in self.node_plan().steps if isinstance(step.object, Link)}
         own.add(self.facts.uplink)  # podnet's routes to other nodes are by it
         # With a link's last address, or when it goes down, its IPv4 routes end without a word.
@@ -52,7 +56,7 @@ class Mending(Upkeep):
         if heard.writers:
             node = merged(node, self._ruleset())
         names = heard.links | {place_of(thing)[1] for thing in heard.objects}
-        return [*self._mend_node(node), *self.audit([lease for lease in live if lease.link in names])]
+        return [*self._mend_node(node), *self.audit([lease for lease in self._store.live() if lease.link in names])]
 
     def audit(self, leases: Iterable[Lease]) -> list[Drift]:
         """Return the live ones of `leases` that are not as ADD made them, and put right what is wrong on the node.

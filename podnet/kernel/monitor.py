@@ -7,6 +7,7 @@ in a burst.  Where it had to drop something (ENOBUFS), that is said instead, and
 from collections.abc import Iterator
 
 from podnet.errors import DecodeError
+from podnet.kernel.births import Births
 from podnet.kernel.earshot import route_changes, ruleset_changes
 from podnet.kernel.socket import NetlinkSocket
 from podnet.netlink.message import NETLINK_NETFILTER, NETLINK_ROUTE, Envelope, Request, envelopes
@@ -58,6 +59,7 @@ class Monitor:
         self._generations: list[bytes] = []
         self._lost = False
         self._names: dict[int, str] = {}
+        self._births = Births()
 
     def close(self) -> None:
         """Listen no longer."""
@@ -66,12 +68,17 @@ class Monitor:
 
     def listen(self) -> None:
         """Take what has come, to be told by :meth:`heard`."""
-        for source, kept in ((self.route, self._kept), (self.netfilter, self._generations)):
-            for datagram in source.events():
-                if not datagram or len(kept) >= MOST:
-                    self._lost = True
-                else:
-                    kept.append(datagram)
+        for datagram in self.route.events():
+            if not self._births.told(datagram):
+                self._keep(self._kept, datagram)
+        for datagram in self.netfilter.events():
+            self._keep(self._generations, datagram)
+
+    def _keep(self, kept: list[bytes], datagram: bytes) -> None:
+        if not datagram or len(kept) >= MOST:
+            self._lost = True
+        else:
+            kept.append(datagram)
 
     def heard(self) -> Heard:
         """Return what has come since the last time."""

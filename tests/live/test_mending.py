@@ -16,6 +16,7 @@ from tests.live.conftest import make_node
 
 pytestmark = pytest.mark.live
 
+TAKEN = "echo route del {}; echo route del {}"
 SELDOM = "gc: {interval: 86400, grace: 60}"
 VETH = "$(ip -o link show group 28782 | grep -o 'veth-[a-z2-7-]*' | head -1)"
 HARM = {
@@ -129,3 +130,15 @@ def test_an_uplink_that_comes_again_has_the_ways_to_other_nodes_again(
         return {version: node.run("ip", version, "route", "show", "proto", "112") for version in ("-4", "-6")}
 
     eventually(lambda: now() == before, "the routes to n2 are there")
+
+
+def test_what_was_too_much_to_hear_is_found(serving: Callable[..., Node]) -> None:
+    """Thousands of others' routes go at once, and two pods' routes among them: these are back."""
+    node = serving(more=SELDOM)
+    pods = [node.attach(name) for name in ("red", "blue")]
+    routes = """seq 5000 | awk '{ printf "route %s 11.%d.%d.0/24 dev lo\\n", VERB, $1 / 250, $1 % 250 }' VERB="""
+    before = node.state()
+    node.sh(f"{routes}add - | ip -batch -")
+    node.sh(f"{{ {routes}del - | head -2500; {TAKEN.format(*pods)}; {routes}del - | tail -2500; }} | ip -batch -")
+    eventually(lambda: node.state() == before, "the pods' routes are back")
+    assert node.exchange("", "red", pods[0]) == ADDRESSES[4]
