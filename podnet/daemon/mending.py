@@ -88,7 +88,7 @@ class Mending:
             self._parts.extend((part, since) for part in Heard(links=pods).parts(AT_ONCE))
         else:
             self._parts.extend((part, since) for part in heard.parts(AT_ONCE))
-        if heard.lost or any(_is_machines(name) for name in _places(heard)):
+        if heard.lost or any(map(_is_machines, _places(heard) - self._node.engine.node_links())):
             self._facts()
 
     def _mend(self, heard: Heard, since: float) -> None:
@@ -136,5 +136,5 @@ def _places(heard: Heard) -> frozenset[str]:
 
 
 def _is_machines(link: str) -> bool:
-    """Tell whether `link` may be one of those that the machine has of itself: not a pod's, of which there are many."""
+    """Tell whether `link` is not a pod's, of which there are many: the machine's facts may be others then."""
     return not link.startswith("veth-")

@@ -47,8 +47,7 @@ class Mending(Upkeep):
             return []
         if heard.lost:
             return self.audit_node()
-        own = {step.object.name for step in self.node_plan().steps if isinstance(step.object, Link)}
-        own.add(self.facts.uplink)  # podnet's routes to other nodes are by it
+        own = self.node_links() | {self.facts.uplink}  # podnet's routes to other nodes are by that
         # With a link's last address, or when it goes down, its IPv4 routes end without a word.
         links = heard.links | {thing.dev for thing in heard.objects if isinstance(thing, Address)}
         changed = [thing for thing in heard.objects if isinstance(thing, Route) or place_of(thing)[1] in own]
@@ -57,6 +56,10 @@ class Mending(Upkeep):
             node = merged(node, self._ruleset())
         names = heard.links | {place_of(thing)[1] for thing in heard.objects}
         return [*self._mend_node(node), *self.audit([lease for lease in self._store.live() if lease.link in names])]
+
+    def node_links(self) -> frozenset[str]:
+        """Return the names of the links that podnet has on the node itself, such as a bridge."""
+        return frozenset(step.object.name for step in self.node_plan().steps if isinstance(step.object, Link))
 
     def audit(self, leases: Iterable[Lease]) -> list[Drift]:
         """Return the live ones of `leases` that are not as ADD made them, and put right what is wrong on the node.
