@@ -10,7 +10,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, NamedTuple
@@ -106,9 +106,11 @@ def serve(kind: Kind, count: int) -> None:
             self.send_response(200)
             self.end_headers()
             if "watch" in query:
-                for n in range(1000):
-                    time.sleep(REST if n < RESTED else SOON)
-                    self.wfile.write(json.dumps(kind.event(n, count)).encode() + b"\n")
+                with suppress(BrokenPipeError):  # who watched has seen enough
+                    for n in range(1000):
+                        time.sleep(REST if n < RESTED else SOON)
+                        self.wfile.write(json.dumps(kind.event(n, count)).encode() + b"\n")
+                return
             start, limit = int(query.get("continue", "0")), int(query["limit"])
             more = f',"continue":"{start + limit}"' if start + limit < count else ""
             page = ",".join(made[start : start + limit] or _made(kind, start, min(count, start + limit)))

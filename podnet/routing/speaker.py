@@ -143,7 +143,7 @@ class Speaker:
                 self._floating = Floating()
             if self._bird is None:
                 if configuration.profile == "graceful":
-                    self._floating.lay()
+                    _lay(self._floating)
                 self._bird = start(self._places)
                 return
         try:
@@ -165,6 +165,14 @@ class Speaker:
         for protocol, up in self._flaps.look(one for one in protocols if session_of(one)):
             log.info("BGP: %s", _described(protocol, up=up))
         self._flaps.keep()
+
+
+def _lay(floating: Floating) -> None:
+    """Lay floating routes; where that fails, say so and go on: it is for the time until BIRD has its own."""
+    try:
+        floating.lay()
+    except PodnetError as error:
+        log.warning("routes that the BIRD before has left may go before the new one has its own: %s", error.msg)
 
 
 def _described(protocol: Protocol, *, up: bool) -> str:

@@ -1,5 +1,6 @@
 """Two BIRDs that die together, or one whose neighbour stays away: what they had put into the kernel leads on."""
 
+import errno
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from podnet.bird import Configuration, Session, text
+from podnet.errors import KernelError
 from podnet.kernel.namespace import OWN, entered, open_namespace
 from podnet.routing import Places, Speaker, end, floating, running, speaker
 from podnet.testing.waiting import eventually
@@ -213,3 +215,21 @@ def test_fast_keeps_nothing(places: Places, machines: tuple[Machine, Machine]) -
     eventually(replaced, "another BIRD")
     eventually(lambda: here.routes("bird"), "its route")
     assert not any([*seen, here.routes("113")])
+
+
+def test_a_copy_that_cannot_be_made_keeps_no_bird_from_starting(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told with the kernel's reason, and BIRD's own route is there when it has heard of it."""
+
+    def refuse(_: floating.Floating) -> None:
+        raise KernelError("ip route add 10.244.2.0/24", errno.EPERM, "")
+
+    here, _ = machines
+    monkeypatch.setattr(floating.Floating, "lay", refuse)
+    before = Path(here.places.pid).read_text(encoding="ascii")
+    here.kill()
+    told = "may go before the new one has its own: ip route add 10.244.2.0/24"
+    eventually(lambda: told in caplog.text, "the refusal")
+    eventually(lambda: Path(here.places.pid).read_text(encoding="ascii") not in {"", before}, "another BIRD")
+    eventually(here.settled, "BIRD's own route")
