@@ -146,7 +146,7 @@ def read_settings(path: str = PATH, *, required: bool = False) -> Settings:
         text = read_text(path)
     except FileNotFoundError:
         if required or path != PATH:
-            raise IOFailure(f"{path}: no such file; write it (an empty one will do), or name another") from None
+            raise IOFailure(f"{path}: no such file; write it, or name another") from None
         text = ""
     return parse_settings(text, path, gethostname())
 
