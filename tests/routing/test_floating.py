@@ -40,7 +40,8 @@ class Machine:
         self._namespace = namespace
         self.places = places
         self.own, self.other = own, THERE if own == HERE else HERE
-        self.speak(stack)
+        self._stack = stack
+        self.speak()
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -52,11 +53,11 @@ class Machine:
         finally:
             os.close(home)
 
-    def speak(self, stack: ExitStack, *, alone: bool = False) -> None:
+    def speak(self, *, alone: bool = False) -> None:
         """Have a daemon, perhaps the next, see to BIRD; `alone`, its list has no other node."""
         with self.inside():
             self.speaker = Speaker(self.places)
-            stack.callback(self.speaker.close)
+            self._stack.callback(self.speaker.close)
             self.speaker.follow(self.configuration(alone=alone))
 
     def configuration(self, *, alone: bool = False) -> Configuration:
@@ -120,20 +121,21 @@ class Machine:
 
 
 @pytest.fixture
-def machines(places: Places, beyond: str, stack: ExitStack) -> tuple[Machine, Machine]:
-    """Give two machines whose BIRDs speak to each other."""
-    folder = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='bird-'))}/bird"
-    Path(folder).mkdir()
-    far = Places(folder)
-    stack.callback(_killed, far)
-    found = []
-    for own, at, its in ((HERE, OWN, places), (THERE, beyond, far)):
-        descriptor = open_namespace(at)
-        stack.callback(os.close, descriptor)
-        found.append(Machine(descriptor, own, its, stack))
-    here, there = found
-    eventually(lambda: here.settled() and there.settled(), "routes on both sides")
-    return here, there
+def machines(places: Places, beyond: str) -> Iterator[tuple[Machine, Machine]]:
+    """Give two machines whose BIRDs speak to each other; who sees to them ends before they do."""
+    with ExitStack() as stack:
+        folder = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='bird-'))}/bird"
+        Path(folder).mkdir()
+        far = Places(folder)
+        stack.callback(_killed, far)
+        found = []
+        for own, at, its in ((HERE, OWN, places), (THERE, beyond, far)):
+            descriptor = open_namespace(at)
+            stack.callback(os.close, descriptor)
+            found.append(Machine(descriptor, own, its, stack))
+        here, there = found
+        eventually(lambda: here.settled() and there.settled(), "routes on both sides")
+        yield here, there
 
 
 def _killed(places: Places) -> None:
@@ -154,7 +156,7 @@ def test_birds_that_die_together_leave_a_way_all_the_while(machines: tuple[Machi
             eventually(lambda: here.settled() and there.settled(), "BIRD's own routes alone")
 
 
-def test_a_neighbour_that_stays_away_is_led_to(machines: tuple[Machine, Machine], stack: ExitStack) -> None:
+def test_a_neighbour_that_stays_away_is_led_to(machines: tuple[Machine, Machine]) -> None:
     """Its BIRD and its daemon are gone, its pods may be there; the next daemon here goes on with that."""
     here, there = machines
     there.speaker.close()
@@ -163,8 +165,8 @@ def test_a_neighbour_that_stays_away_is_led_to(machines: tuple[Machine, Machine]
         here.kill()
         eventually(lambda: here.routes("113") and not here.routes("bird"), "a copy alone")
         here.speaker.close()
-        here.speak(stack)
-        there.speak(stack)
+        here.speak()
+        there.speak()
         eventually(here.settled, "BIRD's own route alone")
 
 
@@ -187,7 +189,7 @@ def test_a_way_to_nobody_goes(machines: tuple[Machine, Machine], monkeypatch: py
     eventually(lambda: not here.routes("113"), "no copy")
 
 
-def test_what_is_needed_no_more_is_seen_by_the_next_daemon(machines: tuple[Machine, Machine], stack: ExitStack) -> None:
+def test_what_is_needed_no_more_is_seen_by_the_next_daemon(machines: tuple[Machine, Machine]) -> None:
     """A list without the other node, read while the daemon was away."""
     here, there = machines
     there.speaker.close()
@@ -195,7 +197,7 @@ def test_what_is_needed_no_more_is_seen_by_the_next_daemon(machines: tuple[Machi
     here.kill()
     eventually(lambda: here.routes("113") and not here.routes("bird"), "a copy alone")
     here.speaker.close()
-    here.speak(stack, alone=True)
+    here.speak(alone=True)
     eventually(lambda: not here.routes("113"), "no copy")
 
 
