@@ -84,9 +84,16 @@ class Machine:
         """Tell whether BIRD's route is there, and none floats."""
         return self.routes("bird") and not self.routes("113")
 
+    def bird(self) -> str:
+        """Return the id of BIRD's process, "" while it has none."""
+        try:
+            return Path(self.places.pid).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
     def kill(self) -> None:
         """Kill BIRD."""
-        os.kill(int(Path(self.places.pid).read_text(encoding="ascii")), signal.SIGKILL)
+        os.kill(int(self.bird()), signal.SIGKILL)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -206,13 +213,13 @@ def test_fast_keeps_nothing(places: Places, machines: tuple[Machine, Machine]) -
     here, _ = machines
     here.speaker.follow(here.configuration()._replace(profile="fast"))
     eventually(lambda: "bfd on" in Path(places.configuration).read_text(encoding="utf-8"), "another profile")
-    before = Path(places.pid).read_text(encoding="ascii")
+    before = here.bird()
     here.kill()
     seen: list[bool] = []
 
     def replaced() -> bool:
         seen.append(here.routes("113"))
-        return Path(places.pid).exists() and Path(places.pid).read_text(encoding="ascii") not in {"", before}
+        return here.bird() not in {"", before}
 
     eventually(replaced, "another BIRD")
     eventually(lambda: here.routes("bird"), "its route")
@@ -229,9 +236,9 @@ def test_a_copy_that_cannot_be_made_keeps_no_bird_from_starting(
 
     here, _ = machines
     monkeypatch.setattr(floating.Floating, "lay", refuse)
-    before = Path(here.places.pid).read_text(encoding="ascii")
+    before = here.bird()
     here.kill()
     told = "may go before the new one has its own: ip route add 10.244.2.0/24"
     eventually(lambda: told in caplog.text, "the refusal")
-    eventually(lambda: Path(here.places.pid).read_text(encoding="ascii") not in {"", before}, "another BIRD")
+    eventually(lambda: here.bird() not in {"", before}, "another BIRD")
     eventually(here.settled, "BIRD's own route")
