@@ -60,11 +60,11 @@ def served(
     has a way to, empty while it keeps what it found: where both are so, BIRD's route is there to stay.
     """
     owned = {cidr for cidrs in configuration.owners.values() for cidr in cidrs}
-    routes = [(route, route.dst) for route in floating]
+    there = set(given).intersection(heard)
     return [
         route
-        for route, dst in routes
-        if (dst in given and dst in heard) or not (dst in owned or _is_stray(dst, configuration))
+        for route in floating
+        if route.dst in there or not (route.dst in owned or _is_stray(route.dst, configuration))
     ]
 
 

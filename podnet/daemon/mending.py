@@ -88,14 +88,14 @@ class Mending:
             self._parts.extend((part, since) for part in Heard(links=pods).parts(AT_ONCE))
         else:
             self._parts.extend((part, since) for part in heard.parts(AT_ONCE))
-        if heard.lost or any(map(_is_machines, _places(heard) - self._node.engine.node_links())):
-            self._facts()
 
     def _mend(self, heard: Heard, since: float) -> None:
         began = time.monotonic()
         found: list[Drift] = []
         try:
             found = self._node.engine.mend(heard)
+            if heard.lost or any(map(_is_machines, _places(heard) - self._node.engine.node_links())):
+                self._facts()
         except PodnetError as error:
             self._drifts.tell("mending", describe(error), "what was heard cannot be seen to")
         else:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from struct import Struct
 
+from podnet.errors import DecodeError
 from podnet.netlink.rtnl import AF_BRIDGE, AF_UNSPEC, Link
 from podnet.netlink.rtnl.link import IFF_LOWER_UP, IFF_RUNNING, RTM_DELLINK, RTM_NEWLINK
 from podnet.netlink.rtnl.neigh import RTM_NEWNEIGH
@@ -64,4 +65,8 @@ class Births:
 
 
 def _group(notification: bytes) -> int | None:
-    return Link.decode(notification[_HEADER:], only=("group",)).group
+    """Return the group of the link that is told of; None of what cannot be read, which is for who decodes it all."""
+    try:
+        return Link.decode(notification[_HEADER:], only=("group",)).group
+    except DecodeError:
+        return None

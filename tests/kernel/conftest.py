@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from podnet.kernel.monitor import Monitor
 from podnet.testing.namespaces import NodeNamespace
 
 
@@ -23,3 +24,12 @@ def space(stack: ExitStack) -> NodeNamespace:
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
     return NodeNamespace(f"kernel-{uuid4().hex[:8]}", stack)
+
+
+@pytest.fixture
+def monitor(space: NodeNamespace, stack: ExitStack) -> Monitor:
+    """Give what listens in the node's namespace."""
+    with space.inside():
+        monitor = space.kernel.monitor()
+    stack.callback(monitor.close)
+    return monitor

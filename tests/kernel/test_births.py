@@ -1,7 +1,5 @@
 """What is heard of pods' links: nothing while they are made, everything after."""
 
-from contextlib import ExitStack
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,15 +14,6 @@ from podnet.testing.waiting import eventually
 
 POD = f"ip link add v0 group {GROUP_PODS} type veth peer name v1; ip link set v1 up; ip link set v0 up"
 PORT = "ip link add br0 type bridge; ip link set br0 up; " + POD.replace("; ip", "; ip link set v0 master br0; ip", 1)
-
-
-@pytest.fixture
-def monitor(space: NodeNamespace, stack: ExitStack) -> Monitor:
-    """Return what listens in the node's namespace."""
-    with space.inside():
-        monitor = space.kernel.monitor()
-    stack.callback(monitor.close)
-    return monitor
 
 
 def told(monitor: Monitor) -> frozenset[str]:
@@ -86,6 +75,12 @@ def test_a_birth_ends_with_a_carrier_or_by_the_clock() -> None:
     clock[0] = LONGEST
     assert not births.told(message(6, change=0))
     assert not births.told(message(8, group=0))
+
+
+@given(st.binary(max_size=60))
+def test_a_birth_that_cannot_be_read_is_for_who_decodes_it(attributes: bytes) -> None:
+    """Whatever follows the header of a link's first message, nothing is raised."""
+    Births(lambda: 0.0).told(message()[:32] + attributes)
 
 
 @given(st.binary(max_size=80))

@@ -1,6 +1,5 @@
 """What is heard of others' changes, and that podnet's own, and what takes nothing away, wake nobody."""
 
-from contextlib import ExitStack
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -16,15 +15,6 @@ WIRED = (
     f"ip route add 10.8.0.0/24 via 10.9.0.2 proto {PROTOCOL}; "
     "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:05 dev d0"
 )
-
-
-@pytest.fixture
-def monitor(space: NodeNamespace, stack: ExitStack) -> Monitor:
-    """Return what listens in the node's namespace."""
-    with space.inside():
-        monitor = space.kernel.monitor()
-    stack.callback(monitor.close)
-    return monitor
 
 
 def heard(monitor: Monitor) -> Heard:

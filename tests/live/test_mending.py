@@ -142,3 +142,15 @@ def test_what_was_too_much_to_hear_is_found(serving: Callable[..., Node]) -> Non
     node.sh(f"{{ {routes}del - | head -2500; {TAKEN.format(*pods)}; {routes}del - | tail -2500; }} | ip -batch -")
     eventually(lambda: node.state() == before, "the pods' routes are back")
     assert node.exchange("", "red", pods[0]) == ADDRESSES[4]
+
+
+def test_an_uplink_that_is_gone_does_not_end_the_daemon(serving: Callable[..., Node]) -> None:
+    """podnet.yaml names a link that somebody renamed: it is told, and when it is there again nothing is."""
+    node = serving(more=SELDOM)
+    assert node.daemon is not None
+    log = node.daemon.log
+    node.sh("ip link set up0 down; ip link set up0 name up9")
+    eventually(lambda: [line for line in log if "uplink up0: no such link" in line], "the link is missed")
+    assert node.attach("red") == "10.244.1.2"
+    node.sh("ip link set up9 name up0; ip link set up0 up")
+    assert node.attach("blue") == "10.244.1.3"
