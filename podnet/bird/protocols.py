@@ -22,7 +22,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A protocol of BIRD's, such as a session: its `kind` (BGP, Kernel, …), and whether it is ``up``, since when.
 
     Of a session: its BGP `session` state (RFC 4271 section 8.2.2), the `neighbour` and its AS number, how many routes
-    are taken, refused and told, and what went wrong last.
+    are taken, refused and told, and what went wrong last.  `restarting`: the neighbour's BIRD is away, or has not told
+    its routes yet, and those from before are kept (RFC 4724, RFC 9494).
     """
 
     name: str
@@ -36,11 +37,20 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     filtered: int = 0
     exported: int = 0
     error: str = ""
+    restarting: bool = False
 
     @property
     def established(self) -> bool:
         """Whether the session stands."""
         return self.session == ESTABLISHED
+
+    @property
+    def silent(self) -> bool:
+        """Whether the neighbour is dead: unheard of for the hold time, and what it has told is still kept.
+
+        BIRD takes that for a restart where it keeps routes long (`bgp_hold_timeout`), but names no error.
+        """
+        return self.restarting and not self.established and not self.error
 
 
 def session_of(protocol: Protocol) -> tuple[str, int] | None:
@@ -94,4 +104,5 @@ def _protocol(header: re.Match[str], details: Iterable[str]) -> Protocol:
         filtered=routes.get("filtered", 0),
         exported=routes.get("exported", 0),
         error=fields.get("Last error", "") or header["info"].partition(" ")[2].strip(),
+        restarting="Neighbor graceful restart active" in fields,
     )

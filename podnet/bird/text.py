@@ -38,14 +38,14 @@ _LEAF = 8
 _NAME_MOST = 50  # BIRD's symbols have 63 characters (conf/conf.h, SYM_MAX_LEN)
 _PASSWORD_MOST = 80  # TCP_MD5SIG_MAXKEYLEN, linux/tcp.h
 
-_PROFILES = {
-    # BFD: 4 packets of 100 ms each are missed before a neighbour is down.
-    "fast": "hold time 9; keepalive time 3; graceful restart off; bfd on;",
-    "graceful": (
-        f"hold time 3; keepalive time 1; graceful restart on; graceful restart time {RESTART_SECONDS}; "
-        "long lived graceful restart off;"
-    ),
-}
+_FAST = "hold time 9; keepalive time 3; graceful restart off; bfd on;"
+"""BFD: 4 packets of 100 ms each are missed before a neighbour is down."""
+_GRACEFUL = "hold time 3; keepalive time 1; graceful restart on;"
+_LONG_LIVED = f"graceful restart time 0; long lived graceful restart on; long lived stale time {RESTART_SECONDS};"
+"""RFC 9494, from the first moment on: by RFC 4724 alone (section 4.2) what neighbours keep goes when a BIRD dies again
+before it has told its routes, while its node's pods are there."""
+_SHORT_LIVED = f"graceful restart time {RESTART_SECONDS}; long lived graceful restart aware;"
+"""Towards somebody else's router, which may know of RFC 4724 alone."""
 _PATIENCE = "connect delay time 1; connect retry time 2; error wait time 1, 10; error forget time 30;"
 _BFD = "interval 100 ms; multiplier 4;"
 _TAKES = {
@@ -227,12 +227,18 @@ def _templates(configuration: Configuration) -> Iterator[str]:
         again = " import table on; import keep filtered on;" if kind.takes != "nothing" else ""
         yield "\n".join([
             f"template bgp {kind.name} {{",
-            f"  {_PROFILES[configuration.profile]}",
-            f"  {_PATIENCE}",
+            f"  {_profile(configuration, kind)}",
+            f"  {_PATIENCE}{' debug { states };' if configuration.hosted else ''}",
             f"  {kind.hops};{' rr client;' if kind.client else ''}{own}",
             f"  ipv{v} {{{gateway}{again} import {takes}; export {tells}; }};",
             "}",
         ])  # fmt: skip
+
+
+def _profile(configuration: Configuration, kind: _Kind) -> str:
+    if configuration.profile == "fast":
+        return _FAST
+    return f"{_GRACEFUL} {_SHORT_LIVED if kind.takes == 'known' else _LONG_LIVED}"
 
 
 def _session(session: Session, passwords: Mapping[str, str]) -> str:

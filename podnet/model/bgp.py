@@ -13,7 +13,7 @@ Profile = Literal["fast", "graceful"]
 """What a silence means.
 
 ``fast``: BFD finds it within half a second and the routes go; a BIRD that is restarted costs its node's routes
-meanwhile.  ``graceful``: routes stay while a BIRD is restarted (RFC 4724), and a node that is dead is missed when its
+meanwhile.  ``graceful``: routes stay while a BIRD is restarted (RFC 9494), and a node that is dead is missed when its
 hold time of 3 s is over.
 """
 Role = Literal["reflector", "client", "peer"]

@@ -9,23 +9,30 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from podnet.bird import Configuration, Protocol, parse_protocols, render, session_of
 from podnet.errors import IOFailure, PodnetError
-from podnet.routing.control import Control
+from podnet.routing.control import Control, Echo
 from podnet.routing.flaps import Flaps
 from podnet.routing.floating import Floating
 from podnet.routing.program import Places, running, start
 
 LOOK_SECONDS = 5.0
-"""How often sessions are looked at, to count how often they fail."""
+"""How often sessions are looked at, to count how often they fail, where BIRD says nothing of them."""
 FLOATING_SECONDS = 1.0
 """How often they are looked at while floating routes stand."""
+SOON_SECONDS = 0.02
+"""How long after BIRD has said something: a session's change is several lines of its log."""
+BUSY = 2.0
+"""How many times as long as a look takes is waited before the next one."""
+MANY = 64
+"""Sessions asked for one by one; more are asked for with all others."""
 AGAIN_SECONDS = 1.0, 30.0
 """How long to wait before what failed is tried again: at first, and at most."""
 ENDING_SECONDS = 1.0
+_NEVER = float("inf")
 
 log = logging.getLogger("podnet")
 
@@ -48,6 +55,10 @@ class Speaker:
         self._said = ""
         self._flaps: Flaps | None = None
         self._floating: Floating | None = None
+        self._echo: Echo | None = None
+        self._again = _NEVER
+        self._next_look = _NEVER
+        self._soon = SOON_SECONDS
         self._thread = threading.Thread(target=self._run, name="bird", daemon=True)
 
     def follow(self, configuration: Configuration) -> None:
@@ -72,38 +83,47 @@ class Speaker:
         try:
             self._follow()
         finally:
-            if self._floating is not None:
-                self._floating.close()
+            for open_ in (self._floating, self._echo):
+                if open_ is not None:
+                    open_.close()
 
     def _follow(self) -> None:
         wanted: Configuration | None = None
-        pending = False
-        looked = time.monotonic()
         while True:
-            look = FLOATING_SECONDS if self._floating else LOOK_SECONDS
-            patience = self._pause() if pending else max(0.0, looked + look - time.monotonic())
-            died = self._wait(patience)
+            died = self._wait(min(self._again, self._next_look) - time.monotonic())
             with self._lock:
                 if self._ending:
                     return
                 newest, self._newest = self._newest, None
             if newest is not None:
                 wanted, self._failures = newest, 0
-            if wanted is not None and (newest is not None or died or pending):
-                pending = not self._attempt(partial(self._bring, wanted))
-            elif time.monotonic() >= looked + look:
-                looked = time.monotonic()
+            if wanted is None:
+                continue
+            if newest is not None or died or self._again <= time.monotonic():
+                done = self._attempt(partial(self._bring, wanted))
+                began = time.monotonic()
+                self._again, self._next_look = (_NEVER, began) if done else (began + self._pause(), _NEVER)
+            elif self._next_look <= time.monotonic():
+                began = time.monotonic()
                 self._attempt(partial(self._look, wanted))
+                self._soon = max(SOON_SECONDS, BUSY * (time.monotonic() - began))
+                self._next_look = time.monotonic() + (FLOATING_SECONDS if self._floating else LOOK_SECONDS)
 
     def _wait(self, seconds: float) -> bool:
         """Wait until something happens; tell whether BIRD has ended."""
         poll = select.poll()
-        for descriptor in (self._wake, self._bird):
+        for descriptor in (self._wake, self._bird, self._echo and self._echo.fileno()):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        ready = {descriptor for descriptor, _ in poll.poll(None if seconds == _NEVER else max(0.0, seconds) * 1000)}
         if self._wake in ready:
             os.eventfd_read(self._wake)
+        if self._echo is not None and self._echo.fileno() in ready:
+            if not self._echo.drain():
+                self._echo.close()
+                self._echo = None
+            if self._again == _NEVER:
+                self._next_look = min(self._next_look, time.monotonic() + self._soon)
         if self._bird is None or self._bird not in ready:
             return False
         os.close(self._bird)
@@ -154,17 +174,30 @@ class Speaker:
                 _write(self._file, before or "")
             raise
 
-    def _look(self, configuration: Configuration | None) -> None:
-        """See how the sessions are, and count; take away floating routes that are needed no more."""
+    def _look(self, configuration: Configuration) -> None:
+        """See how the sessions are, and count; have routes of dead neighbours go, and floating ones not needed."""
         if self._flaps is None:
             self._flaps = Flaps(self._places.flaps)
+        if self._echo is None:
+            self._echo = Echo(self._socket)
         with Control(self._socket) as control:
-            protocols = parse_protocols(control.ask("show protocols").lines)
-            if self._floating and configuration is not None:
+            sessions = [one for one in parse_protocols(control.ask("show protocols").lines) if session_of(one)]
+            if configuration.profile == "graceful":
+                _bury(control, [one.name for one in sessions if not one.established])
+            if self._floating:
                 self._floating.look(control, configuration)
-        for protocol, up in self._flaps.look(one for one in protocols if session_of(one)):
+        for protocol, up in self._flaps.look(sessions):
             log.info("BGP: %s", _described(protocol, up=up))
         self._flaps.keep()
+
+
+def _bury(control: Control, names: Sequence[str]) -> None:
+    """Have what silent neighbours have told go, of those whose sessions, by `names`, are down; raise `PodnetError`."""
+    for which in [""] if len(names) > MANY else [f" '{name}'" for name in names]:
+        for protocol in parse_protocols(control.ask(f"show protocols all{which}").lines):
+            if protocol.silent and session_of(protocol):
+                log.info("BGP: nothing is heard of %s, which is taken for dead: its routes go", protocol.neighbour)
+                control.ask(f"restart '{protocol.name}'")
 
 
 def _lay(floating: Floating) -> None:

@@ -72,6 +72,20 @@ podnet.n3.4 BGP        ---        start  2026-11-29 18:18:01.994  Active        
     IGP IPv4 table: master4
 
 """
+RESTARTING = """\
+podnet.n3.4 BGP        ---        up     2026-11-29 18:18:01.994  Established   
+  BGP state:          Established
+    Neighbor address: 10.99.0.103
+    Neighbor AS:      64512
+    Local AS:         64512
+    Neighbor graceful restart active
+    Session:          internal multihop AS4
+  Channel ipv4
+    State:          UP
+    Routes:         1 imported, 0 filtered, 1 exported, 1 preferred
+    Neighbor GR:    Active
+
+"""  # noqa: W291
 HOSTED = """\
 tor        BGP        ---        up     18:18:02.831  Established   
   BGP state:          Established
@@ -130,6 +144,25 @@ def test_a_session_that_does_not_stand() -> None:
         name="podnet.n3.4", kind="BGP", state="start", since="2026-11-29 18:18:01.994", session="Active",
         neighbour="10.99.0.102", asn=4200000000, error="Socket: Connection closed",
     )  # fmt: skip
+
+
+def test_a_session_whose_neighbour_restarts() -> None:
+    """It stands, and what the neighbour told before is kept until it has told its routes again."""
+    one, other = parse_protocols((SETTLED + RESTARTING).splitlines())
+    assert (one.established, one.restarting, one.silent) == (True, False, False)
+    assert (other.established, other.restarting, other.silent) == (True, True, False)
+
+
+@pytest.mark.parametrize("away", ["its BIRD died", "its node died"])
+def test_a_neighbour_that_is_away_is_silent_where_its_node_is_dead(away: str) -> None:
+    """BIRD keeps what it told either way, and has an error where the connection was closed: its kernel did that."""
+    lines = FAILING.replace("    Connect delay", "    Neighbor graceful restart active\n    Connect delay").splitlines()
+    if away == "its node died":
+        lines = [line.replace("Socket: Connection closed", "") for line in lines if "Last error" not in line]
+    (one,) = parse_protocols(lines)
+    assert (one.established, one.restarting, one.silent) == (False, True, away == "its node died")
+    (never,) = parse_protocols(line for line in lines if "restart active" not in line)
+    assert not never.silent
 
 
 def test_a_hosts_own_sessions() -> None:

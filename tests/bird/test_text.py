@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podnet.bird import Configuration, Password, Session, Takes, Tells, protocol_name, render
 from podnet.errors import InvalidConfiguration
-from podnet.model import BGP, Router
+from podnet.model import BGP, Node, Router
 from podnet.model.bgp import IPAddress, Mode, Profile, Role
 from tests.bird.clusters import BOTH, PASSWORDS, Cluster, a_node, an_address, clusters
 
@@ -200,6 +200,20 @@ def test_names_of_sessions_differ_where_nodes_do(names: list[str], version: int)
     assert len(set(told)) == len(names)
     assert all(len(name) <= 63 for name in told)
     assert all(name in of for name, of in zip(names, told, strict=True) if len(name) <= 50)
+
+
+def test_routes_are_kept_long_by_all_but_somebody_elses_router() -> None:
+    """By RFC 9494 from the first moment on; a router of role `peer` may know of RFC 4724 alone, to which 0 is 0."""
+    cluster = a_cluster(
+        (4,), mode="reflectors", routers=tuple(a_router(role, versions=(4,)) for role in get_args(Role))
+    )
+    for machine in cluster.machines:
+        text = text_of(cluster.on(machine))
+        for name, line in lines_of(text).items():
+            said = templates(text)[f"bgp {line.split()[4]} {{"]
+            another = isinstance(machine, Node) and name == "podnet.peer-0.4"
+            assert ("graceful restart time 600; long lived graceful restart aware;" in said) == another
+            assert ("graceful restart time 0; long lived graceful restart on; long lived stale" in said) != another
 
 
 def test_a_password_is_its_files_line_and_in_its_sessions_alone() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.lab.bgp import (
     CLOCK,
     CONTROL,
+    LAB,
     NODES,
     established,
     hurt,
@@ -79,6 +80,18 @@ def test_graceful_birds_that_are_killed_cost_nothing(machine: "Machine", places:
     for where in places:
         assert pid(machine, where) != old[where]
         wait(machine, where, established("n2" if where == "n1" else "n1"))
+        wait(machine, where, 'test -z "$(ip route show proto 113; ip -6 route show proto 113)"')
+    assert machine.wrong() == []
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.7])
+def test_a_graceful_bird_that_dies_again_and_again_costs_nothing(machine: "Machine", seconds: float) -> None:
+    """Before it has told its routes, which neighbours keep by RFC 9494: by RFC 4724 alone they go the second time."""
+    up(machine, "--profile", "graceful", "--dual-stack")
+    kill = f"kill -9 $(cat {LAB}/n3/run/podnet/bird/bird.pid)"
+    flows = watch(machine, "sh", "-ec", f"for i in 1 2 3 4; do {kill}; sleep {seconds}; done", seconds=6)
+    assert hurt(flows) == set()
+    for where in (*NODES, "router"):
         wait(machine, where, 'test -z "$(ip route show proto 113; ip -6 route show proto 113)"')
     assert machine.wrong() == []
 

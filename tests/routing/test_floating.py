@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from podnet.bird import Configuration, Session, text
+from podnet.bird import Configuration, Protocol, Session, parse_protocols, session_of, text
 from podnet.errors import KernelError
 from podnet.kernel.namespace import OWN, entered, open_namespace
-from podnet.routing import Places, Speaker, end, floating, running, speaker
+from podnet.routing import Control, Places, Speaker, end, floating, running, speaker
 from podnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.live
 
 HERE, THERE = IPv4Address("10.99.0.101"), IPv4Address("10.99.0.102")
 PODS = {HERE: ip_network("10.244.1.0/24"), THERE: ip_network("10.244.2.0/24")}
+NOBODY = IPv4Address("10.99.0.103")
 MARK = "192.0.2.1"
 
 
@@ -74,6 +75,30 @@ class Machine:
             sessions=() if alone else (Session(name, self.own, self.other, (64512, 64512), "own", "own"),),
         )
 
+    def waiting(self) -> Configuration:
+        """Return what its BIRD does where it also waits for a third, which does not come."""
+        one = self.configuration()
+        return one._replace(sessions=(*one.sessions, one.sessions[0]._replace(name="n3", neighbour=NOBODY)))
+
+    def tell(self, configuration: Configuration) -> None:
+        """Have its BIRD do something else from its next start on, at the latest."""
+        self.speaker.follow(configuration)
+        file, count = Path(self.places.configuration), len(configuration.sessions)
+        eventually(lambda: file.read_text(encoding="utf-8").count("protocol bgp ") == count, "another configuration")
+
+    def sessions(self) -> list[Protocol]:
+        """Return its BIRD's sessions, in full."""
+        with Control(self.places.socket) as control:
+            return [one for one in parse_protocols(control.ask("show protocols all").lines) if session_of(one)]
+
+    def established(self) -> bool:
+        """Tell whether its session stands."""
+        return all(one.established for one in self.sessions())
+
+    def restarting(self) -> bool:
+        """Tell whether its session stands again, while what the other told before is kept."""
+        return any(one.established and one.restarting for one in self.sessions())
+
     def routes(self, protocol: str) -> bool:
         """Tell whether the kernel has a route of this protocol to the other's pods."""
         words = ["ip", "route", "show", str(PODS[self.other]), "proto", protocol]
@@ -96,8 +121,11 @@ class Machine:
         os.kill(int(self.bird()), signal.SIGKILL)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Assert that the other's pods have a route all the while, as the kernel tells (ip-monitor(8))."""
+    def watched(self, *, copied: bool = True) -> Iterator[None]:
+        """Assert that the other's pods have a route all the while, as the kernel tells (ip-monitor(8)).
+
+        And that it was for a time a copy, or none was made: the test sees what it is about.
+        """
         with tempfile.TemporaryDirectory() as folder:
             told = Path(folder, "told")
 
@@ -124,7 +152,7 @@ class Machine:
             if found:
                 (standing.discard if found[1] else standing.add)(found[2])
                 assert standing, lines
-        assert "113" in "".join(lines), lines  # a copy was there: the test sees what it is about
+        assert any(" proto 113 " in line for line in lines) == copied, lines
 
 
 @pytest.fixture
@@ -175,6 +203,23 @@ def test_a_neighbour_that_stays_away_is_led_to(machines: tuple[Machine, Machine]
         here.speak()
         there.speak()
         eventually(here.settled, "BIRD's own route alone")
+
+
+def test_a_neighbour_that_dies_again_before_it_has_told_its_routes_is_led_to(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By BIRD's own route all the while: by RFC 4724 alone that would go the second time, by RFC 9494 it stays."""
+    here, there = machines
+    monkeypatch.setattr(text, "_RECOVERY_SECONDS", 60)
+    there.tell(there.waiting())
+    with here.watched(copied=False):
+        for _ in range(2):
+            there.kill()
+            eventually(here.restarting, "a session, and nothing told")
+        there.tell(there.configuration())
+        there.kill()
+        eventually(lambda: here.established() and not here.restarting(), "the routes told")
+    assert here.settled()
 
 
 @pytest.mark.parametrize("over", ["the list", "the time", "the backend"])
