@@ -100,9 +100,11 @@ class Speaker:
             if wanted is None:
                 continue
             if newest is not None or died or self._again <= time.monotonic():
-                done = self._attempt(partial(self._bring, wanted))
-                began = time.monotonic()
-                self._again, self._next_look = (_NEVER, began) if done else (began + self._pause(), _NEVER)
+                if self._attempt(partial(self._bring, wanted)):
+                    soonest = LOOK_SECONDS if self._echo else 0.0
+                    self._again, self._next_look = _NEVER, min(self._next_look, time.monotonic() + soonest)
+                else:
+                    self._again, self._next_look = time.monotonic() + self._pause(), _NEVER
             elif self._next_look <= time.monotonic():
                 began = time.monotonic()
                 self._attempt(partial(self._look, wanted))
