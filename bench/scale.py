@@ -93,7 +93,7 @@ def nodes_table(found: dict[tuple[str, str], Figures], count: int) -> Table:
         "which so much is spent in the kernel; "
         "`ip -batch` makes the routes alone. A change: a node's address is another, from the event to the kernel's "
         "answer, amid others that come every 20 ms, and after a second of rest, when memory of a virtual machine may "
-        "have to be fetched; its CPU time has the decoding in it. Of a file all is read anew."
+        "have to be fetched; its CPU time has the decoding in it."
     )
     return Table(f"One node among {count:,}", columns, rows, note)
 

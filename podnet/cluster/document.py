@@ -77,6 +77,10 @@ class Document:
         where = f"{self.source}:{line}" if line else self.source
         return InvalidConfiguration(f"{where}: {path.lstrip('.') or 'the document'} {complaint}")
 
+    def line(self, path: str) -> int:
+        """Return the line on which the part at `path` begins, the first being 1; raise KeyError where there is none."""
+        return self._lines[path]
+
     def convert(self, shape: type[T]) -> T:
         """Return the document as a `shape`; an empty document is one with every default.
 

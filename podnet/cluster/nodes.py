@@ -34,7 +34,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     nodes: tuple[_Entry, ...] = ()
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """A piece of the address space, first to last address as integers, and who claims it."""
 
     first: int
@@ -42,6 +42,13 @@ class _Claim(NamedTuple):
     network: IPNetwork
     path: str
     owner: str
+
+
+class Sound(NamedTuple):
+    """Nodes that contradict themselves nowhere, and their claims of IPv4 and of IPv6, sorted: none overlaps another."""
+
+    nodes: tuple[Node, ...]
+    claims: tuple[tuple[Claim, ...], tuple[Claim, ...]]
 
 
 def read_nodes(path: str, cluster_cidrs: Sequence[IPNetwork] = ()) -> tuple[Node, ...]:
@@ -62,7 +69,11 @@ def parse_nodes(text: str, source: str, cluster_cidrs: Sequence[IPNetwork] = ())
     With `cluster_cidrs`, every pod CIDR must lie in one of them.  Raises DecodingFailure when the text is not YAML,
     and InvalidConfiguration for a wrong key or value, a name or address given twice, and CIDRs that overlap.
     """
-    document = Document(text, source)
+    return sound_nodes(Document(text, source), cluster_cidrs).nodes
+
+
+def sound_nodes(document: Document, cluster_cidrs: Sequence[IPNetwork] = ()) -> Sound:
+    """Return the nodes in a document, as :func:`parse_nodes` does; raise InvalidConfiguration."""
     nodes = []
     paths: dict[str, str] = {}
     for index, entry in enumerate(document.convert(_File).nodes):
@@ -77,10 +88,12 @@ def parse_nodes(text: str, source: str, cluster_cidrs: Sequence[IPNetwork] = ())
         nodes.append(Node(entry.name, addresses, pod_cidrs, key, reflector=entry.route_reflector))
     _refuse_shared_addresses(document, nodes)
     _refuse_shared_keys(document, nodes)
-    _refuse_overlaps(document, nodes)
+    claims = claims_of(nodes, 4), claims_of(nodes, 6)
+    for sorted_ in claims:
+        _refuse_overlaps(document, sorted_)
     if cluster_cidrs:
         _refuse_outsiders(document, nodes, cluster_cidrs)
-    return tuple(nodes)
+    return Sound(tuple(nodes), claims)
 
 
 def own_node(nodes: Sequence[Node], name: str) -> Node:
@@ -171,33 +184,37 @@ def _refuse_shared_addresses(document: Document, nodes: Sequence[Node]) -> None:
                 document.refuse(f".nodes[{n}].addresses[{i}]", f"{address} is {owner}'s address already; correct one")
 
 
-def _refuse_overlaps(document: Document, nodes: Sequence[Node]) -> None:
-    """Refuse pod CIDRs that overlap each other or hold a node's address: sorted, then each beside the one before."""
-    for version in (4, 6):
-        claims = [
-            _claim(network, f".nodes[{n}].pod-cidrs[{i}]", node.name)
-            for n, node in enumerate(nodes)
-            for i, network in enumerate(node.pod_cidrs)
-            if network.version == version
-        ]
-        claims += [
-            _claim(ip_network(address), f".nodes[{n}].addresses[{i}]", node.name)
-            for n, node in enumerate(nodes)
-            for i, address in enumerate(node.addresses)
-            if address.version == version
-        ]
-        claims.sort(key=lambda claim: claim[:2])
-        for one, other in pairwise(claims):
-            if other.first <= one.last:
-                _refuse_pair(document, one, other)
+def _refuse_overlaps(document: Document, claims: Sequence[Claim]) -> None:
+    """Refuse pod CIDRs that overlap each other or hold a node's address: each claim beside the one before."""
+    for one, other in pairwise(claims):
+        if other.first <= one.last:
+            _refuse_pair(document, one, other)
 
 
-def _claim(network: IPNetwork, path: str, owner: str) -> _Claim:
+def claims_of(nodes: Sequence[Node], version: int) -> tuple[Claim, ...]:
+    """Return what nodes have of an IP version's addresses, sorted: their pods' and their own."""
+    claims = [
+        _claim(network, f".nodes[{n}].pod-cidrs[{i}]", node.name)
+        for n, node in enumerate(nodes)
+        for i, network in enumerate(node.pod_cidrs)
+        if network.version == version
+    ]
+    claims += [
+        _claim(ip_network(address), f".nodes[{n}].addresses[{i}]", node.name)
+        for n, node in enumerate(nodes)
+        for i, address in enumerate(node.addresses)
+        if address.version == version
+    ]
+    claims.sort(key=lambda claim: claim[:2])
+    return tuple(claims)
+
+
+def _claim(network: IPNetwork, path: str, owner: str) -> Claim:
     """Return `network` as integers."""
-    return _Claim(int(network.network_address), int(network.broadcast_address), network, path, owner)
+    return Claim(int(network.network_address), int(network.broadcast_address), network, path, owner)
 
 
-def _refuse_pair(document: Document, one: _Claim, other: _Claim) -> None:
+def _refuse_pair(document: Document, one: Claim, other: Claim) -> None:
     """Refuse two claims that overlap."""
     if ".addresses" in one.path:
         one, other = other, one

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from podnet.cluster.document import IPNetwork
-from podnet.cluster.nodes import parse_nodes
+from podnet.cluster.edit import Listing, read_listing
 from podnet.errors import DecodingFailure, IOFailure, NodeNotReady, PodnetError
 from podnet.inotify import PathsWatch
 from podnet.model import Node
@@ -26,6 +26,7 @@ class NodesWatch:
         self.remarks: Sequence[str] = ()  # a file that is wrong is not taken at all
         self._cluster_cidrs = tuple(cluster_cidrs)
         self._content: bytes | None = None
+        self._listing: Listing | None = None
         self._watch = PathsWatch([self.path])
         self._reread()
 
@@ -73,13 +74,13 @@ class NodesWatch:
             return
         self._content = content
         try:
-            self.nodes = parse_nodes(content.decode(), self.path, self._cluster_cidrs)
+            self._listing = read_listing(content.decode(), self.path, self._cluster_cidrs, self._listing)
         except UnicodeDecodeError as error:
             self.error = DecodingFailure(f"{self.path}: not UTF-8 at byte {error.start}; save it as UTF-8")
         except PodnetError as error:
             self.error = error
         else:
-            self.error = None
+            self.nodes, self.error = self._listing.nodes, None
 
 
 def _text(error: PodnetError | None) -> str:
