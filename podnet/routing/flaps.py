@@ -43,7 +43,7 @@ class Flaps:
                     changed.append((one, True))
                 continue
             self.counts[one.name] = count
-            if count.established and (not one.established or _later(one.since, count.since)):
+            if count.established and (not one.established or later(one.since, count.since)):
                 count.flaps += 1
             if count.established != one.established:
                 changed.append((one, one.established))
@@ -58,7 +58,7 @@ class Flaps:
             os.rename(f"{self._path}.tmp", self._path)  # noqa: PTH104 - as above
 
 
-def _later(since: str, before: str) -> bool:
+def later(since: str, before: str) -> bool:
     """Tell whether `since` is another moment than `before`.
 
     BIRD works a moment out anew each time that it is asked, from two clocks: milliseconds differ.  A host's BIRD may

@@ -9,26 +9,20 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from podnet.bird import Configuration, Protocol, parse_protocols, render, session_of
+from podnet.bird import Configuration, render
 from podnet.errors import IOFailure, PodnetError
-from podnet.routing.control import Control, Echo
-from podnet.routing.flaps import Flaps
+from podnet.routing.control import Control
 from podnet.routing.floating import Floating
+from podnet.routing.lookout import Lookout
 from podnet.routing.program import Places, running, start
 
 LOOK_SECONDS = 5.0
 """How often sessions are looked at, to count how often they fail, where BIRD says nothing of them."""
 FLOATING_SECONDS = 1.0
 """How often they are looked at while floating routes stand."""
-SOON_SECONDS = 0.02
-"""How long after BIRD has said something: a session's change is several lines of its log."""
-BUSY = 2.0
-"""How many times as long as a look takes is waited before the next one."""
-MANY = 64
-"""Sessions asked for one by one; more are asked for with all others."""
 AGAIN_SECONDS = 1.0, 30.0
 """How long to wait before what failed is tried again: at first, and at most."""
 ENDING_SECONDS = 1.0
@@ -51,14 +45,11 @@ class Speaker:
         self._newest: Configuration | None = None
         self._ending = False
         self._bird: int | None = None
-        self._failures = 0
-        self._said = ""
-        self._flaps: Flaps | None = None
+        self._bringing, self._looking = _Attempts(), _Attempts()
+        self._lookout = Lookout(self._socket, places.flaps)
         self._floating: Floating | None = None
-        self._echo: Echo | None = None
         self._again = _NEVER
         self._next_look = _NEVER
-        self._soon = SOON_SECONDS
         self._thread = threading.Thread(target=self._run, name="bird", daemon=True)
 
     def follow(self, configuration: Configuration) -> None:
@@ -83,73 +74,53 @@ class Speaker:
         try:
             self._follow()
         finally:
-            for open_ in (self._floating, self._echo):
-                if open_ is not None:
-                    open_.close()
+            self._lookout.close()
+            if self._floating is not None:
+                self._floating.close()
 
     def _follow(self) -> None:
         wanted: Configuration | None = None
         while True:
-            died = self._wait(min(self._again, self._next_look) - time.monotonic())
+            died = self._wait(min(self._again, self._next_look if self._runs else _NEVER) - time.monotonic())
             with self._lock:
                 if self._ending:
                     return
                 newest, self._newest = self._newest, None
             if newest is not None:
-                wanted, self._failures = newest, 0
+                wanted, self._bringing.failures = newest, 0
             if wanted is None:
                 continue
             if newest is not None or died or self._again <= time.monotonic():
-                if self._attempt(partial(self._bring, wanted)):
-                    soonest = LOOK_SECONDS if self._echo else 0.0
-                    self._again, self._next_look = _NEVER, min(self._next_look, time.monotonic() + soonest)
-                else:
-                    self._again, self._next_look = time.monotonic() + self._pause(), _NEVER
-            elif self._next_look <= time.monotonic():
-                began = time.monotonic()
-                self._attempt(partial(self._look, wanted))
-                self._soon = max(SOON_SECONDS, BUSY * (time.monotonic() - began))
+                done = self._bringing.attempt(partial(self._bring, wanted))
+                self._again = _NEVER if done else time.monotonic() + self._bringing.pause
+                latest = 0.0 if self._lookout.fileno() is None else LOOK_SECONDS
+                self._next_look = min(self._next_look, time.monotonic() + latest)
+            elif self._runs and self._next_look <= time.monotonic():
+                self._looking.attempt(partial(self._look, wanted), quiet=bool(self._bringing.failures))
                 self._next_look = time.monotonic() + (FLOATING_SECONDS if self._floating else LOOK_SECONDS)
+
+    @property
+    def _runs(self) -> bool:
+        """Whether there is a BIRD to look at, as far as is known."""
+        return self._hosted or self._bird is not None
 
     def _wait(self, seconds: float) -> bool:
         """Wait until something happens; tell whether BIRD has ended."""
         poll = select.poll()
-        for descriptor in (self._wake, self._bird, self._echo and self._echo.fileno()):
+        logged = self._lookout.fileno()
+        for descriptor in (self._wake, self._bird, logged):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll(None if seconds == _NEVER else max(0.0, seconds) * 1000)}
         if self._wake in ready:
             os.eventfd_read(self._wake)
-        if self._echo is not None and self._echo.fileno() in ready:
-            if not self._echo.drain():
-                self._echo.close()
-                self._echo = None
-            if self._again == _NEVER:
-                self._next_look = min(self._next_look, time.monotonic() + self._soon)
+        if logged in ready:
+            self._next_look = min(self._next_look, time.monotonic() + self._lookout.drain())
         if self._bird is None or self._bird not in ready:
             return False
         os.close(self._bird)
         self._bird = None
         log.warning("BIRD has ended, and is started again; what it said is in %s", self._places.log)
-        return True
-
-    def _pause(self) -> float:
-        first, most = AGAIN_SECONDS
-        return min(most, first * float(1 << max(0, min(self._failures - 1, 8))))
-
-    def _attempt(self, what: Callable[[], None]) -> bool:
-        """Do it; where it fails say so, once for each reason.  Tell whether it succeeded."""
-        try:
-            what()
-        except PodnetError as error:
-            self._failures += 1
-            if error.msg != self._said:
-                self._said = error.msg
-                log.warning("routes to other nodes stay as they are: %s", error.msg)
-            return False
-        if self._said:
-            log.info("BIRD does what it should again")
-        self._failures, self._said = 0, ""
         return True
 
     def _bring(self, configuration: Configuration) -> None:
@@ -177,29 +148,40 @@ class Speaker:
             raise
 
     def _look(self, configuration: Configuration) -> None:
-        """See how the sessions are, and count; have routes of dead neighbours go, and floating ones not needed."""
-        if self._flaps is None:
-            self._flaps = Flaps(self._places.flaps)
-        if self._echo is None:
-            self._echo = Echo(self._socket)
+        """See to the sessions, and to floating routes that are needed no more; raise `PodnetError`."""
         with Control(self._socket) as control:
-            sessions = [one for one in parse_protocols(control.ask("show protocols").lines) if session_of(one)]
-            if configuration.profile == "graceful":
-                _bury(control, [one.name for one in sessions if not one.established])
+            self._lookout.look(control, configuration.profile)
             if self._floating:
                 self._floating.look(control, configuration)
-        for protocol, up in self._flaps.look(sessions):
-            log.info("BGP: %s", _described(protocol, up=up))
-        self._flaps.keep()
 
 
-def _bury(control: Control, names: Sequence[str]) -> None:
-    """Have what silent neighbours have told go, of those whose sessions, by `names`, are down; raise `PodnetError`."""
-    for which in [""] if len(names) > MANY else [f" '{name}'" for name in names]:
-        for protocol in parse_protocols(control.ask(f"show protocols all{which}").lines):
-            if protocol.silent and session_of(protocol):
-                log.info("BGP: nothing is heard of %s, which is taken for dead: its routes go", protocol.neighbour)
-                control.ask(f"restart '{protocol.name}'")
+class _Attempts:
+    """Something that may fail, and is tried again: why it failed is said, once for each reason."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._said = ""
+
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait before the next one."""
+        first, most = AGAIN_SECONDS
+        return min(most, first * float(1 << max(0, min(self.failures - 1, 8))))
+
+    def attempt(self, what: Callable[[], None], *, quiet: bool = False) -> bool:
+        """Do it; tell whether it succeeded.  `quiet`: why it fails has been said already, of something else."""
+        try:
+            what()
+        except PodnetError as error:
+            self.failures += 1
+            if error.msg != self._said and not quiet:
+                self._said = error.msg
+                log.warning("routes to other nodes stay as they are: %s", error.msg)
+            return False
+        if self._said:
+            log.info("BIRD does what it should again")
+        self.failures, self._said = 0, ""
+        return True
 
 
 def _lay(floating: Floating) -> None:
@@ -208,12 +190,6 @@ def _lay(floating: Floating) -> None:
         floating.lay()
     except PodnetError as error:
         log.warning("routes that the BIRD before has left may go before the new one has its own: %s", error.msg)
-
-
-def _described(protocol: Protocol, *, up: bool) -> str:
-    name, version = session_of(protocol) or (protocol.name, 0)
-    error = f": {protocol.error}" if protocol.error and not up else ""
-    return f"the IPv{version} session with {name} is {'up' if up else 'down'} since {protocol.since}{error}"
 
 
 def _passwords(configuration: Configuration) -> Mapping[str, str]:

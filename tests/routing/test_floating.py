@@ -1,6 +1,7 @@
 """Two BIRDs that die together, or one whose neighbour stays away: what they had put into the kernel leads on."""
 
 import errno
+import logging
 import os
 import re
 import signal
@@ -220,6 +221,25 @@ def test_a_neighbour_that_dies_again_before_it_has_told_its_routes_is_led_to(
         there.kill()
         eventually(lambda: here.established() and not here.restarting(), "the routes told")
     assert here.settled()
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["", "with a configuration that BIRD refuses"])
+def test_a_neighbour_that_falls_silent_is_dead(
+    machines: tuple[Machine, Machine], caplog: pytest.LogCaptureFixture, refused: bool
+) -> None:
+    """No word for the hold time: what it told goes, although BIRD would keep it long (RFC 9494), and that is told."""
+    here, there = machines
+    caplog.set_level(logging.INFO, "podnet")
+    if refused:
+        one = here.configuration()
+        here.speaker.follow(one._replace(sessions=one.sessions * 2))
+        eventually(lambda: "refuses `configure`" in caplog.text, "BIRD's refusal")
+    with there.inside():
+        wall = "table inet wall { chain in { type filter hook input priority 0; policy drop; }; }"
+        subprocess.run(["nft", wall], check=True)
+    eventually(lambda: not here.routes("bird") and not here.routes("113"), "no route")
+    assert f"nothing is heard of {THERE}" in caplog.text
+    assert caplog.text.count("the IPv4 session with n2 is down") == 1
 
 
 @pytest.mark.parametrize("over", ["the list", "the time", "the backend"])

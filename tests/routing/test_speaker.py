@@ -168,7 +168,7 @@ def test_a_password_that_is_none_leaves_bird_as_it_was(
             file.write_bytes(text)
         one.follow(wanted("n2", "n3", password=str(file)))
         eventually(partial(said, caplog, complaint), "the complaint")
-        eventually(lambda: one._failures > 3, "some attempts")
+        eventually(lambda: one._bringing.failures > 3, "some attempts")
         assert len(said(caplog, "routes to other nodes stay as they are")) == len(said(caplog, str(file)))
         assert len(said(caplog, complaint)) == 1
         assert (pid(places), Path(places.configuration).read_bytes()) == before
@@ -189,7 +189,7 @@ def test_what_bird_refuses_leaves_what_it_does(
     eventually(lambda: names(places) == ["podnet.n2.4"], "a session")
     before = pid(places)
     one.follow(IMPOSSIBLE)
-    eventually(lambda: one._failures > 3, "some attempts")
+    eventually(lambda: one._bringing.failures > 3, "some attempts")
     assert len(said(caplog, "Symbol 'podnet.n3.4' already defined")) == 1
     assert (names(places), pid(places)) == (["podnet.n2.4"], before)
     one.follow(wanted("n3"))
@@ -246,7 +246,7 @@ def test_a_hosts_bird_that_is_away_is_waited_for(
     socket, include = f"{folder}/host.ctl", folder / "podnet.conf"
     one = speak(socket=socket, include=str(include))
     one.follow(wanted("n2", hosted=True))
-    eventually(lambda: one._failures > 3, "some attempts")
+    eventually(lambda: one._bringing.failures > 3, "some attempts")
     assert len(said(caplog, f"BIRD's control socket {socket}: No such file or directory; see that BIRD runs")) == 1
     bird = Bird(f"bird-e-{os.getpid()}", f'{BASIS}include "{include}";\n', stack)
     Path(socket).symlink_to(bird.socket)
@@ -260,7 +260,7 @@ def test_a_file_that_cannot_be_written_is_named(
     Path(f"{places.configuration}.tmp").mkdir()
     one = speak()
     one.follow(wanted("n2"))
-    eventually(lambda: one._failures > 3, "some attempts")
+    eventually(lambda: one._bringing.failures > 3, "some attempts")
     (message,) = said(caplog, "routes to other nodes stay as they are")
     told = f"{places.configuration}: cannot be written: Is a directory; see that its disk has room and podnet may write"
     assert told in message
