@@ -60,10 +60,10 @@ class Lookout:
         if self._echo is None:
             self._echo = Echo(self._socket)
         sessions = [one for one in parse_protocols(control.ask("show protocols").lines) if session_of(one)]
-        before, self._down = self._down, {one.name: one.since for one in sessions if not one.established}
+        before, down = self._down, {one.name: one.since for one in sessions if not one.established}
         if profile == "graceful":
-            went = [one for one, since in self._down.items() if one not in before or later(since, before[one])]
-            _bury(control, went)
+            _bury(control, [one for one, since in down.items() if one not in before or later(since, before[one])])
+        self._down = down
         for protocol, up in self._flaps.look(sessions):
             log.info("BGP: %s", _described(protocol, up=up))
         self._flaps.keep()

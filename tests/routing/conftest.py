@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from podnet.kernel.namespace import OWN, entered, open_namespace
 from podnet.routing import Places
 from podnet.testing.waiting import eventually
 from tests.bird.speakers import cable
+from tests.routing.server import Server
 
 
 @pytest.fixture
@@ -48,3 +49,17 @@ def places(stack: ExitStack, beyond: str) -> Iterator[Places]:
         assert found.socket in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not Path(f"/proc/{pid}/exe").exists(), "the end of BIRD")
+
+
+@pytest.fixture
+def path() -> Iterator[str]:
+    """Give a path short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="bird-") as folder:
+        yield f"{folder}/ctl"
+
+
+@pytest.fixture
+def server(path: str) -> Iterator[Callable[..., Server]]:
+    """Give a function that has a server say some words."""
+    with ExitStack() as stack:
+        yield lambda *words: Server(path, list(words), stack)

@@ -1,62 +1,17 @@
 """BIRD's control socket, beside a program that says what a test has it say."""
 
 import socket
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from podnet.errors import IOFailure
 from podnet.routing import Control
-from podnet.testing.waiting import PATIENCE
+from tests.routing.server import WELCOME, Server
 
-WELCOME = b"0001 BIRD 2.0.12 ready.\n"
 SOON = 0.2
 """Seconds until silence is given up."""
-
-
-class Server:
-    """Listens at `path`, says `words` one after the other, each but the first when it is asked, and then ends."""
-
-    def __init__(self, path: str, words: list[bytes], stack: ExitStack) -> None:
-        self.asked: list[bytes] = []
-        self._words = words
-        self._ended = threading.Event()
-        self._socket = stack.enter_context(socket.socket(socket.AF_UNIX))
-        self._socket.bind(path)
-        self._socket.listen()
-        thread = threading.Thread(target=self._serve)
-        thread.start()
-        stack.callback(thread.join, PATIENCE)
-        stack.callback(self._ended.set)
-
-    def _serve(self) -> None:
-        connection, _ = self._socket.accept()
-        with connection:
-            for number, word in enumerate(self._words):
-                if number:
-                    self.asked.append(connection.recv(4096))
-                if word == b"silence":
-                    self._ended.wait(PATIENCE)
-                elif word:
-                    connection.sendall(word)
-
-
-@pytest.fixture
-def path() -> Iterator[str]:
-    """Give a path short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="bird-") as folder:
-        yield f"{folder}/ctl"
-
-
-@pytest.fixture
-def server(path: str) -> Iterator[Callable[..., Server]]:
-    """Give a function that has a server say some words."""
-    with ExitStack() as stack:
-        yield lambda *words: Server(path, list(words), stack)
 
 
 def test_a_command_is_a_line_and_has_a_reply(server: Callable[..., Server], path: str) -> None:
