@@ -2,6 +2,7 @@
 
 import click
 
+from podnet.cli.etcd import etcd_options
 from podnet.cli.start import CNI_BIN, CNI_CONF, CONFIG, start
 
 
@@ -11,7 +12,9 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--config", default=CONFIG, show_default=True, help="The node's settings; a missing file means defaults.")
+@click.option(
+    "--config", default=CONFIG, show_default=True, help="The node's settings; there need be none at the default."
+)
 @click.option("--cni-conf-dir", default=CNI_CONF, show_default=True, help="Where the runtime reads configurations.")
 @click.option("--cni-bin-dir", default=CNI_BIN, show_default=True, help="Where the runtime looks for plugins.")
 @click.option("--kubeconfig", default="", metavar="FILE", help="Have the nodes from this cluster of Kubernetes.")
@@ -21,12 +24,7 @@ def command() -> None:
     metavar="NAME",
     help="This node's name in Kubernetes or etcd.  [default: $NODE_NAME with Kubernetes, else as podnet.yaml has it]",
 )
-@click.option("--etcd", default="", metavar="URL[,URL…]", help="Have the nodes from etcd, and claim a prefix there.")
-@click.option("--etcd-ca", default="", metavar="FILE", help="Of the authority that etcd's certificates are of.")
-@click.option("--etcd-cert", default="", metavar="FILE", help="A client's certificate, for etcd.")
-@click.option("--etcd-key", default="", metavar="FILE", help="Its key.")
-@click.option("--etcd-user", default="", metavar="NAME", help="A user of etcd.")
-@click.option("--etcd-password-file", default="", metavar="FILE", help="Where that user's password is.")
+@etcd_options
 @click.option(
     "--oneshot/--no-oneshot",
     default=True,
@@ -47,19 +45,14 @@ def run(
     *,
     kubeconfig: str,
     node_name: str,
-    etcd: str,
-    etcd_ca: str,
-    etcd_cert: str,
-    etcd_key: str,
-    etcd_user: str,
-    etcd_password_file: str,
+    etcd: dict[str, str],
     oneshot: bool,
     masquerade: bool | None,
 ) -> None:
     """Build the node's part, install the plugin, and serve pods until SIGTERM.
 
     The nodes are those of nodes.yaml, or of Kubernetes: with --kubeconfig, or in a pod with a service account, or of
-    etcd: with --etcd, or `etcd` in podnet.yaml.
+    etcd, where this one claims a prefix: with --etcd, or `etcd` in podnet.yaml.
     Ready when /run/podnet/podnet.sock is there.  `podnet inspect` tells which folders the runtimes of this machine use.
     """
     code = start(
@@ -68,14 +61,7 @@ def run(
         cni_bin_dir,
         kubeconfig=kubeconfig,
         node_name=node_name,
-        etcd={
-            "endpoints": etcd,
-            "ca": etcd_ca,
-            "cert": etcd_cert,
-            "key": etcd_key,
-            "user": etcd_user,
-            "password_file": etcd_password_file,
-        },
+        etcd=etcd,
         oneshot=oneshot,
         masquerade=masquerade,
     )

@@ -6,6 +6,7 @@ import sys
 import click
 
 from podnet.bird import Protocol, session_of
+from podnet.cli.etcd import etcd_options
 from podnet.cli.start import CONFIG
 from podnet.cli.text import say, table
 
@@ -28,7 +29,8 @@ _config = click.option("--config", default=CONFIG, show_default=True, help="podn
 @_config
 @click.option("--name", default="", help="This router's name in `bgp.routers`.  [default: the machine's]")
 @click.option("--kubeconfig", default="", metavar="FILE", help="Have the nodes from this cluster of Kubernetes.")
-def run(config: str, name: str, kubeconfig: str) -> None:
+@etcd_options
+def run(config: str, name: str, kubeconfig: str, etcd: dict[str, str]) -> None:
     """Be a router until SIGTERM; BIRD goes on, so that a restart costs nothing.
 
     It passes packets on, follows the list of nodes, and has sessions with those that speak to it: with all, or as a
@@ -37,7 +39,7 @@ def run(config: str, name: str, kubeconfig: str) -> None:
     from podnet.daemon.paths import Paths  # noqa: PLC0415 - what shows help does not need it
     from podnet.daemon.router import run_router  # noqa: PLC0415 - likewise
 
-    raise SystemExit(run_router(Paths(config=config), name, kubeconfig))
+    raise SystemExit(run_router(Paths(config=config), name, kubeconfig, etcd))
 
 
 @command.command()

@@ -6,12 +6,13 @@ It follows the same list of nodes as they do, so a node that joins is a neighbou
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from podnet.bird import Configuration
-from podnet.cluster import NodesSource, Settings, read_settings
+from podnet.cluster import NodesSource, Settings, read_settings, with_etcd
 from podnet.cluster.nodes import own_node
 from podnet.daemon import speaking
 from podnet.daemon.describe import describe
@@ -28,6 +29,7 @@ from podnet.model import Node, Router
 from podnet.plan import Plan, Step, Sysctl
 from podnet.routing import Places, Speaker
 
+NO_ETCD: Mapping[str, str] = MappingProxyType({})
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 log = logging.getLogger("podnet")
@@ -73,9 +75,12 @@ def wanted_here(config: str, name: str = "") -> Configuration:
     return wanted
 
 
-def router_settings(config: str, name: str) -> Settings:
-    """Return podnet.yaml for a router called `name`, "" for the machine's own name; raise `PodnetError`."""
-    settings = read_settings(config, required=True)
+def router_settings(config: str, name: str, etcd: Mapping[str, str] = NO_ETCD) -> Settings:
+    """Return podnet.yaml for a router called `name`, "" for the machine's own name; raise `PodnetError`.
+
+    `etcd` goes over that section.
+    """
+    settings = with_etcd(read_settings(config, required=True), etcd)
     pods = msgspec.structs.replace(settings.pods, annotations=False)  # no pods here
     return msgspec.structs.replace(settings, node=name or settings.node, pods=pods)
 
@@ -83,11 +88,11 @@ def router_settings(config: str, name: str) -> Settings:
 class RouterDaemon:
     """Follows the nodes and has BIRD speak to them, until told to stop."""
 
-    def __init__(self, paths: Paths, name: str = "", kubeconfig: str = "") -> None:
+    def __init__(self, paths: Paths, name: str = "", kubeconfig: str = "", etcd: Mapping[str, str] = NO_ETCD) -> None:
         """Begin to follow the nodes; raise `PodnetError`."""
         self._config = paths.config
         self._loop = Loop(Notifier())
-        settings = router_settings(paths.config, name)
+        settings = router_settings(paths.config, name, etcd)
         _forward(own_router(settings, paths.config))
         self._settings, self._source = _source(settings, paths, kubeconfig)
         self._before: Configuration | None = None
@@ -141,10 +146,10 @@ def _source(settings: Settings, paths: Paths, kubeconfig: str) -> tuple[Settings
     return msgspec.structs.replace(found.settings, node=settings.node), found.nodes
 
 
-def run_router(paths: Paths, name: str = "", kubeconfig: str = "") -> int:
+def run_router(paths: Paths, name: str = "", kubeconfig: str = "", etcd: Mapping[str, str] = NO_ETCD) -> int:
     """Serve as a router until SIGTERM or SIGINT; return the exit status.  This is `podnet router run`."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    daemon = RouterDaemon(paths, name, kubeconfig)
+    daemon = RouterDaemon(paths, name, kubeconfig, etcd)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)
     try:

@@ -16,8 +16,8 @@ from podnet.bird import Configuration, render
 from podnet.errors import IOFailure, PodnetError
 from podnet.routing.control import Control
 from podnet.routing.floating import Floating
-from podnet.routing.lookout import Lookout
 from podnet.routing.program import Places, running, start
+from podnet.routing.watch import SessionsWatch
 
 LOOK_SECONDS = 5.0
 """How often sessions are looked at, to count how often they fail, where BIRD says nothing of them."""
@@ -46,7 +46,7 @@ class Speaker:
         self._ending = False
         self._bird: int | None = None
         self._bringing, self._looking = _Attempts(), _Attempts()
-        self._lookout = Lookout(self._socket, places.flaps)
+        self._watch = SessionsWatch(self._socket, places.flaps)
         self._floating: Floating | None = None
         self._again = _NEVER
         self._next_look = _NEVER
@@ -74,7 +74,7 @@ class Speaker:
         try:
             self._follow()
         finally:
-            self._lookout.close()
+            self._watch.close()
             if self._floating is not None:
                 self._floating.close()
 
@@ -93,7 +93,7 @@ class Speaker:
             if newest is not None or died or self._again <= time.monotonic():
                 done = self._bringing.attempt(partial(self._bring, wanted))
                 self._again = _NEVER if done else time.monotonic() + self._bringing.pause
-                latest = 0.0 if self._lookout.fileno() is None else LOOK_SECONDS
+                latest = 0.0 if self._watch.fileno() is None else LOOK_SECONDS
                 self._next_look = min(self._next_look, time.monotonic() + latest)
             elif self._runs and self._next_look <= time.monotonic():
                 self._looking.attempt(partial(self._look, wanted), quiet=bool(self._bringing.failures))
@@ -107,7 +107,7 @@ class Speaker:
     def _wait(self, seconds: float) -> bool:
         """Wait until something happens; tell whether BIRD has ended."""
         poll = select.poll()
-        logged = self._lookout.fileno()
+        logged = self._watch.fileno()
         for descriptor in (self._wake, self._bird, logged):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
@@ -115,7 +115,7 @@ class Speaker:
         if self._wake in ready:
             os.eventfd_read(self._wake)
         if logged in ready:
-            self._next_look = min(self._next_look, time.monotonic() + self._lookout.drain())
+            self._next_look = min(self._next_look, time.monotonic() + self._watch.drain())
         if self._bird is None or self._bird not in ready:
             return False
         os.close(self._bird)
@@ -150,7 +150,7 @@ class Speaker:
     def _look(self, configuration: Configuration) -> None:
         """See to the sessions, and to floating routes that are needed no more; raise `PodnetError`."""
         with Control(self._socket) as control:
-            self._lookout.look(control, configuration.profile)
+            self._watch.look(control, configuration.profile)
             if self._floating:
                 self._floating.look(control, configuration)
 

@@ -136,14 +136,19 @@ main()
         assert done.stdout == f"{expected}\n"
 
 
-def test_etcd_is_named_on_the_command_line() -> None:
+@pytest.mark.parametrize("role", ["node", "router"])
+def test_etcd_is_named_on_the_command_line(role: str) -> None:
     """Each option reaches the daemon as podnet.yaml calls it."""
     words = ["--etcd", "https://a,https://b", "--etcd-ca", "ca", "--etcd-user", "u", "--etcd-password-file", "p"]
     program = f"""
 import sys
-import podnet.daemon.run as module
-module.run = lambda paths, *, etcd, **_: print({{key: value for key, value in etcd.items() if value}}) or 0
-sys.argv = ["podnet", "node", "run", *{words}, "--etcd-cert", "c", "--etcd-key", "k"]
+import podnet.daemon.router, podnet.daemon.run
+def shown(etcd):
+    print({{key: value for key, value in etcd.items() if value}})
+    return 0
+podnet.daemon.run.run = lambda paths, *, etcd, **_: shown(etcd)
+podnet.daemon.router.run_router = lambda paths, name, kubeconfig, etcd: shown(etcd)
+sys.argv = ["podnet", "{role}", "run", *{words}, "--etcd-cert", "c", "--etcd-key", "k"]
 from podnet.cli import main
 main()
 """

@@ -1,4 +1,4 @@
-"""The lookout: which sessions it asks for, and whose it starts anew, beside a BIRD that says what a test has it say."""
+"""BIRD's sessions, watched: which are asked for, and which started anew; BIRD says what a test has it say."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import pytest
 from podnet.bird import Reply
 from podnet.errors import IOFailure
 from podnet.routing import Control
-from podnet.routing.lookout import MANY, Lookout
+from podnet.routing.watch import MANY, SessionsWatch
 from tests.routing.server import WELCOME, Server
 
 SINCE = "2026-11-29 18:17:24.181"
@@ -47,52 +47,54 @@ class Told(Control):
 
 
 @pytest.fixture
-def lookout(tmp_path: Path, path: str, server: Callable[..., Server]) -> Iterator[Lookout]:
+def watch(tmp_path: Path, path: str, server: Callable[..., Server]) -> Iterator[SessionsWatch]:
     """Give one that hears a BIRD's log, in which nothing is said."""
     server(WELCOME, b"0000 \n", b"silence")
-    one = Lookout(path, str(tmp_path / "flaps.json"))
+    one = SessionsWatch(path, str(tmp_path / "flaps.json"))
     yield one
     one.close()
 
 
-def test_a_silent_neighbours_session_is_started_anew_once(lookout: Lookout, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_silent_neighbours_session_is_started_anew_once(
+    watch: SessionsWatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """When it went down, and when it did so again; one that stands is not asked for."""
     caplog.set_level(logging.INFO, "podnet")
     control = Told(podnet_n2_4="", podnet_n3_4=SINCE)
-    lookout.look(control, "graceful")
+    watch.look(control, "graceful")
     assert control.asked == ["show protocols all 'podnet.n3.4'", "restart 'podnet.n3.4'"]
     assert "nothing is heard of 10.99.0.102, which is taken for dead" in caplog.text
-    lookout.look(control, "graceful")
+    watch.look(control, "graceful")
     assert len(control.asked) == 2
     control.sessions["podnet.n3.4"] = LATER
-    lookout.look(control, "graceful")
+    watch.look(control, "graceful")
     assert len(control.asked) == 4
 
 
 @pytest.mark.parametrize("fails", ["show protocols all", "restart"])
-def test_what_failed_is_done_at_the_next_look(lookout: Lookout, fails: str) -> None:
+def test_what_failed_is_done_at_the_next_look(watch: SessionsWatch, fails: str) -> None:
     """A BIRD that is too busy to answer: the dead node's routes do not stay for that."""
     control = Told(podnet_n3_4=SINCE)
     control.fails = fails
     with pytest.raises(IOFailure):
-        lookout.look(control, "graceful")
+        watch.look(control, "graceful")
     control.fails = ""
-    lookout.look(control, "graceful")
+    watch.look(control, "graceful")
     assert control.asked[-1] == "restart 'podnet.n3.4'"
 
 
-def test_with_fast_nothing_is_kept_and_nobody_asked(lookout: Lookout) -> None:
+def test_with_fast_nothing_is_kept_and_nobody_asked(watch: SessionsWatch) -> None:
     """BFD has the routes go."""
     control = Told(podnet_n3_4=SINCE)
-    lookout.look(control, "fast")
+    watch.look(control, "fast")
     assert control.asked == []
 
 
-def test_of_many_all_are_asked_for_at_once_and_podnets_alone_started_anew(lookout: Lookout) -> None:
+def test_of_many_all_are_asked_for_at_once_and_podnets_alone_started_anew(watch: SessionsWatch) -> None:
     """A host's BIRD has sessions of its own."""
     names = [f"podnet_n{number}_4" for number in range(MANY + 1)]
     control = Told(**dict.fromkeys([*names, "tor"], SINCE))
-    lookout.look(control, "graceful")
+    watch.look(control, "graceful")
     assert control.asked[0] == "show protocols all"
     assert control.asked[1:] == [f"restart '{name.replace('_', '.')}'" for name in names]
 
@@ -101,7 +103,7 @@ def test_the_log_is_heard_from_the_first_look_on_until_bird_ends(
     path: str, tmp_path: Path, server: Callable[..., Server]
 ) -> None:
     """What is said there is taken unread; when BIRD is gone there is nothing to hear until it is looked at again."""
-    one = Lookout(path, str(tmp_path / "flaps.json"))
+    one = SessionsWatch(path, str(tmp_path / "flaps.json"))
     assert one.fileno() is None
     server(WELCOME, b"0000 \n+2026-11-29 18:17:24.181 <TRACE> podnet.n3.4: State changed to start\n")
     one.look(Told(), "graceful")

@@ -1,4 +1,4 @@
-"""BIRD's sessions, looked at: what becomes of them is told and counted, and routes of neighbours that are dead go.
+"""BIRD's sessions, watched: what becomes of them is told and counted, and routes of neighbours that are dead go.
 
 Where routes are kept long (RFC 9494) BIRD takes a silence as long as the hold time for a restart, and would lead to a
 dead node's pods for minutes; it says so to nobody, but logs that the session's state is another.  So BIRD is heard, and
@@ -24,7 +24,7 @@ MANY = 64
 log = logging.getLogger("podnet")
 
 
-class Lookout:
+class SessionsWatch:
     """Looks at the sessions of the BIRD whose control socket is at `socket`; counts are kept in the file `flaps`."""
 
     def __init__(self, socket: str, flaps: str) -> None:
