@@ -14,11 +14,12 @@ APART = timedelta(seconds=1)
 
 
 class Count(msgspec.Struct, gc=False):
-    """Of one session: when its state was entered, whether it stood, and how often it has gone down."""
+    """Of one session: when its state was entered, whether it stood, how often it has gone down, and why it is down."""
 
     since: str
     established: bool
     flaps: int = 0
+    error: str = ""
 
 
 class Flaps:
@@ -38,7 +39,7 @@ class Flaps:
         for one in sessions:
             count = before.get(one.name)
             if count is None:
-                self.counts[one.name] = Count(one.since, one.established)
+                self.counts[one.name] = Count(one.since, one.established, error=one.error)
                 if one.established:
                     changed.append((one, True))
                 continue
@@ -48,6 +49,7 @@ class Flaps:
             if count.established != one.established:
                 changed.append((one, one.established))
             count.since, count.established = one.since, one.established
+            count.error = one.error or ("" if one.established else count.error)
         return changed
 
     def keep(self) -> None:

@@ -9,6 +9,8 @@ import logging
 import time
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from podnet.bird import Protocol, parse_protocols, session_of
 from podnet.model.bgp import Profile
 from podnet.routing.control import Control, Echo
@@ -18,6 +20,8 @@ SOON_SECONDS = 0.02
 """How long after BIRD has logged something it is looked: a session's change is several lines."""
 BUSY = 2.0
 """How many times as long as the last look took is waited at least: thousands of sessions come and go together."""
+SILENT = "Hold timer expired"
+"""Why a session is down whose neighbour is dead, in BIRD's own words (`bgp_msg_table`)."""
 MANY = 64
 """Sessions asked for one by one; more are asked for with all others."""
 
@@ -62,7 +66,9 @@ class SessionsWatch:
         sessions = [one for one in parse_protocols(control.ask("show protocols").lines) if session_of(one)]
         before, down = self._down, {one.name: one.since for one in sessions if not one.established}
         if profile == "graceful":
-            _bury(control, [one for one, since in down.items() if one not in before or later(since, before[one])])
+            went = [one for one, since in down.items() if one not in before or later(since, before[one])]
+            dead = _bury(control, went)
+            sessions = [replace(one, error=SILENT) if one.name in dead else one for one in sessions]
         self._down = down
         for protocol, up in self._flaps.look(sessions):
             log.info("BGP: %s", _described(protocol, up=up))
@@ -70,13 +76,18 @@ class SessionsWatch:
         self._took = time.monotonic() - began
 
 
-def _bury(control: Control, names: Sequence[str]) -> None:
-    """Have what dead neighbours have told go, of those whose sessions, by `names`, went down; raise `PodnetError`."""
+def _bury(control: Control, names: Sequence[str]) -> set[str]:
+    """Have what dead neighbours have told go, of those whose sessions, by `names`, went down; return their names.
+
+    Raises `PodnetError`.
+    """
+    dead = set()
     for which in [""] if len(names) > MANY else [f" '{name}'" for name in names]:
         for protocol in parse_protocols(control.ask(f"show protocols all{which}").lines):
             if protocol.silent and session_of(protocol):
-                log.info("BGP: nothing is heard of %s, which is taken for dead: its routes go", protocol.neighbour)
                 control.ask(f"restart '{protocol.name}'")
+                dead.add(protocol.name)
+    return dead
 
 
 def _described(protocol: Protocol, *, up: bool) -> str:

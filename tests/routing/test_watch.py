@@ -8,7 +8,9 @@ import pytest
 
 from podnet.bird import Reply
 from podnet.errors import IOFailure
-from podnet.routing import Control
+from podnet.routing import Control, Flaps, Places
+from podnet.routing.flaps import Count
+from podnet.routing.sessions import read_sessions
 from podnet.routing.watch import MANY, SessionsWatch
 from tests.routing.server import WELCOME, Server
 
@@ -55,20 +57,31 @@ def watch(tmp_path: Path, path: str, server: Callable[..., Server]) -> Iterator[
     one.close()
 
 
-def test_a_silent_neighbours_session_is_started_anew_once(
-    watch: SessionsWatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_silent_neighbours_session_is_started_anew_once(watch: SessionsWatch) -> None:
     """When it went down, and when it did so again; one that stands is not asked for."""
-    caplog.set_level(logging.INFO, "podnet")
     control = Told(podnet_n2_4="", podnet_n3_4=SINCE)
     watch.look(control, "graceful")
     assert control.asked == ["show protocols all 'podnet.n3.4'", "restart 'podnet.n3.4'"]
-    assert "nothing is heard of 10.99.0.102, which is taken for dead" in caplog.text
     watch.look(control, "graceful")
     assert len(control.asked) == 2
     control.sessions["podnet.n3.4"] = LATER
     watch.look(control, "graceful")
     assert len(control.asked) == 4
+
+
+def test_why_a_silent_neighbours_session_is_down_is_told_and_kept(
+    watch: SessionsWatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For who asks later: BIRD names no error, then and after its next attempt; when it stands there is none."""
+    caplog.set_level(logging.INFO, "podnet")
+    control = Told(podnet_n3_4="")
+    watch.look(control, "graceful")
+    for since in (LATER, LATER, ""):
+        control.sessions["podnet.n3.4"] = since
+        watch.look(control, "graceful")
+        (count,) = Flaps(str(tmp_path / "flaps.json")).counts.values()
+        assert count.error == ("Hold timer expired" if since else "")
+    assert f"the IPv4 session with n3 is down since {LATER}: Hold timer expired" in caplog.messages[1]
 
 
 @pytest.mark.parametrize("fails", ["show protocols all", "restart"])
@@ -110,3 +123,16 @@ def test_the_log_is_heard_from_the_first_look_on_until_bird_ends(
     while one.fileno() is not None:
         assert 0 < one.drain() < 60
     one.close()
+
+
+@pytest.mark.parametrize(("said", "shown"), [("", "Hold timer expired"), ("Socket: No route to host",) * 2])
+def test_who_asks_hears_why_a_session_is_down(
+    path: str, tmp_path: Path, server: Callable[..., Server], said: str, shown: str
+) -> None:
+    """By what BIRD says of it now, else by what was seen when it went down."""
+    flaps = Flaps(Places(str(tmp_path)).flaps)
+    flaps.counts["podnet.n3.4"] = Count(SINCE, established=False, flaps=2, error="Hold timer expired")
+    flaps.keep()
+    server(WELCOME, f"2002-podnet.n3.4 BGP --- start {SINCE} Connect {said}\n0000 \n".encode())
+    (session,), counts = read_sessions(str(tmp_path), path)
+    assert (session.error, counts) == (shown, {"podnet.n3.4": 2})
