@@ -43,22 +43,6 @@ class Control:
             raise IOFailure(f"BIRD at {self.path} refuses `{command}`: {reply.text}")
         return reply
 
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._socket.fileno()
-
-    def drain(self) -> bool:
-        """Take, unread, what BIRD has said without being asked; tell whether it goes on."""
-        self._socket.setblocking(False)
-        try:
-            while self._socket.recv(CHUNK):
-                pass
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
     def close(self) -> None:
         """End."""
         self._socket.close()
@@ -85,26 +69,30 @@ class Control:
         return self._got.pop(0)
 
 
-class Echo:
-    """That BIRD logs something, as it does; what it is, is not asked (User's Guide, "Remote control", `echo`)."""
+class Echo(Control):
+    """A connection on which BIRD says that it logs something; what it is, is not asked (User's Guide, `echo`)."""
 
     def __init__(self, path: str) -> None:
         """Have BIRD at the control socket `path` log here, too; raise `IOFailure`."""
-        self._control = Control(path)
+        super().__init__(path)
         try:
-            self._control.ask("echo all")
+            self.ask("echo all")
         except BaseException:
-            self._control.close()
+            self.close()
             raise
+        self._socket.setblocking(False)
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when BIRD has logged something, or has ended."""
-        return self._control.fileno()
+        return self._socket.fileno()
 
     def drain(self) -> bool:
         """Take what was logged; tell whether BIRD goes on."""
-        return self._control.drain()
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._control.close()
+        try:
+            while self._socket.recv(CHUNK):
+                pass
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
